@@ -1,0 +1,1 @@
+"""Composition: settings, processes, and what `manage.py up` starts."""

@@ -1,0 +1,145 @@
+"""Celery's broker for one machine: messages are files in the home folder.
+
+kombu's filesystem transport with the parts replaced that lose messages or end a worker: it writes in place, so that a
+reader finds half a file; it takes a message by moving it to the temp folder, which fails when that is another
+filesystem; and one file that it cannot read ends the worker. Here a file appears whole by renaming, is taken by
+renaming within its folder, and what cannot be read is dropped with a line in the log. Losing a message is no harm:
+each only says where to look.
+"""
+
+import fcntl
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from kombu.exceptions import ChannelError
+from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.transport.filesystem import exchange_queue_t
+from kombu.utils.encoding import bytes_to_str, str_to_bytes
+from kombu.utils.json import dumps, loads
+
+URL = "homefiles://localhost//"
+TRANSPORT_ALIASES["homefiles"] = "batchconsole.broker:Transport"
+POLLING_INTERVAL = 0.05
+
+logger = logging.getLogger(__name__)
+Row = tuple[str, str, str]
+
+
+def transport_options(home: Path) -> dict[str, Any]:
+    """Where the messages of this home are."""
+    messages = str(home / "broker" / "messages")
+    return {
+        "data_folder_in": messages,
+        "data_folder_out": messages,
+        "control_folder": str(home / "broker" / "control"),
+        "polling_interval": POLLING_INTERVAL,
+    }
+
+
+def empty_broker(home: Path) -> int:
+    """Forget all messages and bindings; only while no worker runs. The number of files removed."""
+    files = [path for path in (home / "broker").glob("*/*") if path.is_file()]
+    for path in files:
+        path.unlink(missing_ok=True)
+    return len(files)
+
+
+class Channel(filesystem.Channel):  # type: ignore[misc]
+    """Puts and takes messages; every change of a file is one rename."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the folders, so that whoever comes first can start."""
+        super().__init__(*args, **kwargs)
+        for folder in (self.data_folder_in, self.control_folder):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+        # By time, so that names sort in the order of sending, also after a restart of the machine.
+        name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
+        _write_whole(Path(self.data_folder_out) / name, payload)
+
+    def _get(self, queue: str) -> dict[str, Any]:
+        folder = Path(self.data_folder_in)
+        for name in sorted(name for name in os.listdir(folder) if name.partition(".")[2] == f"{queue}.msg"):
+            taken = folder / f"{name}.{os.getpid()}.taken"
+            try:
+                (folder / name).rename(taken)
+            except FileNotFoundError:  # another worker was quicker
+                continue
+            if payload := self._read(taken):
+                return payload
+        raise Empty
+
+    def _read(self, taken: Path) -> dict[str, Any] | None:
+        """The message, or None when it is none; either way the file is gone."""
+        try:
+            payload: dict[str, Any] = loads(bytes_to_str(taken.read_bytes()))
+            self.Message(payload, channel=self)  # raises what the consumer would meet, which would end it
+        except Exception as error:
+            logger.warning("Dropped an unreadable message, %s: %r", taken.name, error)
+            payload = {}
+        try:
+            taken.unlink()
+        except OSError as error:
+            logger.warning("Cannot remove %s: %r", taken, error)
+        return payload or None
+
+    def get_table(self, exchange: str) -> list[Row]:
+        """The bindings of an exchange."""
+        file = self._exchange_file(exchange)
+        try:
+            return [exchange_queue_t(*row) for row in loads(bytes_to_str(file.read_bytes()))]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError) as error:
+            logger.warning("Dropped an unreadable table, %s: %r", file.name, error)
+            return []
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        row = exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        self._change_table(exchange, lambda rows: rows if row in rows else [row, *rows])
+
+    def _delete(
+        self, queue: str, exchange: str, routing_key: str, pattern: str, *args: Any, **kwargs: Any
+    ) -> None:
+        self._purge(queue)
+        gone = exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        self._change_table(exchange, lambda rows: [row for row in rows if row != gone])
+
+    def _change_table(self, exchange: str, change: Callable[[list[Row]], list[Row]]) -> None:
+        with _alone(Path(self.control_folder) / "lock"):
+            before = self.get_table(exchange)
+            after = change(before)
+            if after != before:
+                _write_whole(self._exchange_file(exchange), after)
+
+
+class Transport(filesystem.Transport):  # type: ignore[misc]
+    """kombu's transport with our channel."""
+
+    Channel = Channel
+    polling_interval = POLLING_INTERVAL
+
+
+def _write_whole(path: Path, content: Any) -> None:
+    aside = path.with_name(f"{path.name}.{uuid.uuid4()}.new")
+    try:
+        aside.write_bytes(str_to_bytes(dumps(content)))
+        aside.replace(path)
+    except OSError as error:
+        raise ChannelError(f"Cannot write {path}: {error}") from error
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock on the bindings, which several processes may change at once."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

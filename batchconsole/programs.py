@@ -1,0 +1,32 @@
+"""The processes of one machine, in the order of starting; they stop in the opposite order."""
+
+import sys
+
+from batchconsole.celery import CONTROL, WORK
+from batchconsole.supervise import Program
+
+# Stopping takes ten seconds at most, counted from its start: 1 s for beat, then the workers finish the run they are in,
+# then the console closes its sockets. What is left is for PostgreSQL.
+STOP_WITHIN = {"beat": 1.0, WORK: 5.5, CONTROL: 5.5, "web": 7.5}
+STOP_DATABASE_WITHIN = 9.5
+
+
+def programs(host: str, port: int, workers: int) -> list[list[Program]]:
+    """What `up` starts beside the database."""
+    web = ["-m", "uvicorn", "batchconsole.asgi:application", f"--host={host}", f"--port={port}"]
+    web += ["--lifespan=off", "--no-server-header", "--no-access-log", "--timeout-graceful-shutdown=1"]
+    celery = ["-m", "celery", "-A", "batchconsole.celery"]
+    quiet = ["--loglevel=INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    work = [*celery, "worker", *quiet, f"--queues={WORK}", "--hostname=work@%h", f"--concurrency={workers}"]
+    # One slot in the process itself: the control tasks are short, and need no child that could be lost.
+    control = [*celery, "worker", *quiet, f"--queues={CONTROL}", "--hostname=control@%h", "--pool=solo"]
+    beat = [*celery, "beat", "--loglevel=WARNING", "--pidfile="]
+    return [
+        [_python("web", web)],
+        [_python(CONTROL, control), _python(WORK, work)],
+        [_python("beat", beat)],
+    ]
+
+
+def _python(name: str, arguments: list[str]) -> Program:
+    return Program(name, [sys.executable, *arguments], STOP_WITHIN[name])

@@ -1,0 +1,119 @@
+"""Settings of the whole product; every value that a site may change comes from the environment."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from batchconsole.environment import (
+    database_settings,
+    env_bool,
+    env_int,
+    env_list,
+    env_number,
+    secret_key,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+# All state of one machine: the embedded database, the file broker, the secret key, logs.
+HOME = Path(os.environ.get("BATCHCONSOLE_HOME") or BASE_DIR / "var").resolve()
+
+SECRET_KEY = secret_key(HOME)
+DEBUG = env_bool("BATCHCONSOLE_DEBUG", False)
+ALLOWED_HOSTS = env_list("BATCHCONSOLE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env_list("BATCHCONSOLE_TRUSTED_ORIGINS", [])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_celery_beat",
+    "django_htmx",
+    "channels",
+    "queues",
+    "monitoring",
+    "batchconsole",
+    *env_list("BATCHCONSOLE_APPS", []),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "monitoring.middleware.SecurityHeaders",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "batchconsole.urls"
+ASGI_APPLICATION = "batchconsole.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+if DATABASE_URL := os.environ.get("DATABASE_URL", ""):
+    DATABASES = {"default": database_settings(DATABASE_URL)}
+else:
+    from batchconsole.embedded import embedded_database
+
+    DATABASES = {"default": embedded_database(HOME)}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = HOME / "static"
+WHITENOISE_USE_FINDERS = True
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
+
+# A batch with more jobs is refused unless it is split into parts of at most this many.
+BATCH_MAX_JOBS = env_int("BATCHCONSOLE_BATCH_MAX_JOBS", 10_000, minimum=1)
+
+# The policy of a queue that its handlers do not say otherwise. Seconds, jobs and bytes.
+QUEUE_DEFAULTS: dict[str, Any] = {
+    "chunk_size": env_int("BATCHCONSOLE_CHUNK_SIZE", 200, minimum=1),
+    "run_size": env_int("BATCHCONSOLE_RUN_SIZE", 1_000, minimum=1),
+    "max_attempts": env_int("BATCHCONSOLE_MAX_ATTEMPTS", 3, minimum=1),
+    "backoff": os.environ.get("BATCHCONSOLE_BACKOFF", "exponential"),
+    "backoff_base": env_number("BATCHCONSOLE_BACKOFF_BASE", 1.0),
+    "backoff_cap": env_number("BATCHCONSOLE_BACKOFF_CAP", 3_600.0),
+    "jitter": env_number("BATCHCONSOLE_JITTER", 0.25),
+}
+LEASE_SECONDS = env_number("BATCHCONSOLE_LEASE_SECONDS", 12.0, minimum=1)
+# Retention of what has ended, in seconds.
+ARCHIVE_AFTER = env_number("BATCHCONSOLE_ARCHIVE_AFTER", 3_600.0)
+PURGE_AFTER = env_number("BATCHCONSOLE_PURGE_AFTER", 30 * 86_400.0)

@@ -1,0 +1,9 @@
+"""The addresses of the whole site."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("monitoring.urls")),
+    path("admin/", admin.site.urls),
+]

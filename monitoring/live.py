@@ -1,0 +1,208 @@
+"""The live stream: one reading a second for all who watch, each panel rendered once for all of them.
+
+The hub belongs to one process and one event loop. A channel layer is not needed for it: each process reads
+for itself, and what a layer would queue for a slow socket is here only a mark that something newer exists.
+A socket therefore never holds more than the frame on its way and the mark, and what it gets next is the latest.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from django.db import DatabaseError, connection
+
+from monitoring import access, panels
+from monitoring.history import HISTORY
+from monitoring.panels import Topic
+from monitoring.snapshot import SHARED, Snapshot
+from queues.selectors import clock
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0
+# Session and permission of every socket are read again this often, in ticks.
+ACCESS_EVERY = 8
+# No statement of a tick may take longer; a panel that does says so, the others go on.
+STATEMENT_LIMIT = 2.0
+MOST_TOPICS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A panel as it was rendered last; the version grows when it changes."""
+
+    version: int
+    html: str
+
+
+class Socket(Protocol):
+    """What the hub knows of a watcher."""
+
+    visitor: access.Visitor
+    topics: tuple[Topic, ...]
+
+    def wake(self) -> None:
+        """There is something newer to send."""
+
+    def allow(self, operate: bool) -> None:
+        """Still permitted; whether it may act may have changed."""
+
+    def expel(self) -> None:
+        """No longer permitted."""
+
+
+class Full(Exception):
+    """More different things are watched than one process reads each second."""
+
+
+class Reader:
+    """Reads and renders in a thread of its own, with a connection of its own."""
+
+    def __init__(self) -> None:
+        self._limited: object = None
+
+    def read(self, topics: Collection[Topic]) -> dict[Topic, str]:
+        """Render these panels from one snapshot. Raises `DatabaseError` when the database does not answer."""
+        self._connect()
+        watched = {int(topic.subject) for topic in topics if panels.PANELS[topic.panel].about == "batch"}
+        snapshot, read_at = Snapshot(watched), time.monotonic()
+        HISTORY.forget_batches(snapshot.now)
+        rendered = {topic: self._render(topic, snapshot) for topic in topics}
+        SHARED.put(snapshot, read_at)
+        return rendered
+
+    def permitted(self, visitors: Collection[access.Visitor]) -> dict[access.Visitor, bool]:
+        """Who may stay."""
+        self._connect()
+        return access.permitted(visitors)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        connection.close()
+        self._limited = None
+
+    def _connect(self) -> None:
+        connection.close_if_unusable_or_obsolete()
+        connection.ensure_connection()
+        if connection.connection is not self._limited:
+            clock.limit_session(STATEMENT_LIMIT)
+            self._limited = connection.connection
+
+    def _render(self, topic: Topic, snapshot: Snapshot) -> str:
+        try:
+            return panels.render(topic, snapshot, pushed=True)
+        except panels.Gone:
+            return panels.failed(topic, "This does not exist any more.")
+        except DatabaseError:
+            if not connection.is_usable():
+                raise
+            logger.warning("panel %s could not be read", topic.panel, exc_info=True)
+            return panels.failed(topic, f"Reading this took longer than {STATEMENT_LIMIT:.0f} s.")
+
+
+class Hub:
+    """All sockets of a process, what they watch, and the task that feeds them."""
+
+    def __init__(self) -> None:
+        self.sockets: set[Socket] = set()
+        self.rendered: dict[Topic, Rendered] = {}
+        self.fresh_at = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+        self._version = 0
+
+    def join(self, socket: Socket) -> None:
+        """Feed this socket from now on. Raises `Full`."""
+        watched = {topic for other in self.sockets for topic in other.topics}
+        if len(watched | set(socket.topics)) > MOST_TOPICS:
+            raise Full
+        self.sockets.add(socket)
+        if self._task is None or self._task.done():
+            self.rendered.clear()
+            self.fresh_at = time.monotonic()
+            self._task = asyncio.create_task(self._feed(), name="live")
+
+    def leave(self, socket: Socket) -> None:
+        """Feed it no more; after the last one the reading ends."""
+        self.sockets.discard(socket)
+        if not self.sockets and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def age(self) -> float:
+        """Seconds since the last reading that succeeded."""
+        return time.monotonic() - self.fresh_at
+
+    def newer(self, topics: Collection[Topic], seen: dict[Topic, int]) -> str:
+        """Fragments that changed since they were `seen`, which is brought up to date."""
+        fragments = []
+        for topic in topics:
+            rendered = self.rendered.get(topic)
+            if rendered is not None and rendered.version > seen.get(topic, 0):
+                seen[topic] = rendered.version
+                fragments.append(rendered.html)
+        return "".join(fragments)
+
+    async def _feed(self) -> None:
+        loop = asyncio.get_running_loop()
+        reader = Reader()
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
+        tick = 0
+        try:
+            while True:
+                started = loop.time()
+                await self._tick(loop, thread, reader, tick)
+                tick += 1
+                await asyncio.sleep(max(TICK / 10, TICK - (loop.time() - started)))
+        finally:
+            thread.submit(reader.close)
+            thread.shutdown(wait=False)
+
+    async def _tick(
+        self, loop: asyncio.AbstractEventLoop, thread: ThreadPoolExecutor, reader: Reader, tick: int
+    ) -> None:
+        watched = {topic for socket in self.sockets for topic in socket.topics}
+        due = [
+            topic
+            for topic in watched
+            if topic not in self.rendered or tick % panels.PANELS[topic.panel].every == 0
+        ]
+        started = time.monotonic()
+        try:
+            found = await loop.run_in_executor(thread, reader.read, due)
+            self._keep(watched, found)
+            self.fresh_at = started
+            if tick % ACCESS_EVERY == ACCESS_EVERY - 1:
+                visitors = {socket.visitor for socket in self.sockets}
+                self._sort_out(await loop.run_in_executor(thread, reader.permitted, visitors))
+        except DatabaseError as error:
+            # The sockets stay, and are told how old their figures are.
+            logger.warning("live figures could not be read: %s", error)
+            with contextlib.suppress(DatabaseError):
+                await loop.run_in_executor(thread, reader.close)
+        except Exception:
+            logger.exception("live figures could not be rendered")
+        for socket in self.sockets:
+            socket.wake()
+
+    def _keep(self, watched: Collection[Topic], found: dict[Topic, str]) -> None:
+        self.rendered = {topic: old for topic, old in self.rendered.items() if topic in watched}
+        for topic, html in found.items():
+            old = self.rendered.get(topic)
+            if old is None or old.html != html:
+                self._version += 1
+                self.rendered[topic] = Rendered(self._version, html)
+
+    def _sort_out(self, permitted: dict[access.Visitor, bool]) -> None:
+        for socket in list(self.sockets):
+            if socket.visitor in permitted:
+                socket.allow(permitted[socket.visitor])
+            else:
+                socket.expel()
+
+
+HUB = Hub()

@@ -1,0 +1,50 @@
+"""What the console keeps for itself: sign-in links and the figures of past minutes."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class LoginLink(models.Model):
+    """A way in for whoever reads the terminal: works once, for a short time. Only the hash is kept."""
+
+    token_hash = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["expires_at"], name="loginlink_expires_at")]
+
+    def __str__(self) -> str:
+        return f"sign-in link {self.pk}"
+
+
+class MetricPoint(models.Model):
+    """One queue in one minute, by the minute in which its runs ended; written anew until ten minutes later."""
+
+    queue = models.ForeignKey("queues.Queue", on_delete=models.CASCADE, db_index=False)
+    minute = models.DateTimeField()
+    runs = models.PositiveIntegerField()
+    claimed = models.PositiveBigIntegerField()
+    succeeded = models.PositiveBigIntegerField()
+    failed = models.PositiveBigIntegerField(help_text="failed tries: retried and dead")
+    retried = models.PositiveBigIntegerField()
+    dead = models.PositiveBigIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    wait_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, over the runs")
+    wait_p95 = models.FloatField(null=True, blank=True)
+    handler_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, median of the runs' medians")
+    handler_p95 = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["queue", "minute"], name="metricpoint_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["minute"], name="metricpoint_minute")]
+
+    def __str__(self) -> str:
+        return f"queue {self.queue_id} at {self.minute:%Y-%m-%d %H:%M}"

@@ -1,0 +1,58 @@
+"""Who may look and who may act. Checked on the server for every page, panel and change."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+VIEW = "queues.view_console"
+OPERATE = "queues.operate"
+VIEWERS = "viewers"
+OPERATORS = "operators"
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+
+
+def may_view(user: Any) -> bool:
+    """Whether the console may be looked at."""
+    return bool(user.is_authenticated and user.has_perm(VIEW))
+
+
+def may_operate(user: Any) -> bool:
+    """Whether jobs may be retried, cancelled, deleted and queues paused. Acting includes looking."""
+    return may_view(user) and bool(user.has_perm(OPERATE))
+
+
+def viewer_required(view: View[P]) -> View[P]:
+    """Only for those who may look."""
+    return _guarded(view, may_view)
+
+
+def operator_required(view: View[P]) -> View[P]:
+    """Only for those who may act."""
+    return _guarded(view, may_operate)
+
+
+def _guarded(view: View[P], allowed: Callable[[Any], bool]) -> View[P]:
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return _sign_in(request)
+        if not allowed(request.user):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def _sign_in(request: HttpRequest) -> HttpResponse:
+    # A fragment request would follow the redirect and put the sign-in page into a panel.
+    if getattr(request, "htmx", False):
+        return HttpResponse(status=401)
+    return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")

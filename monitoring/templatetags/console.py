@@ -1,0 +1,165 @@
+"""How the pages write numbers, times, states and foreign text."""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import template
+from django.template.defaultfilters import stringfilter
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from monitoring import texts
+from monitoring.icons import ICONS
+
+register = template.Library()
+
+# A word and a shape for each state; the colour comes from the class and says nothing that these do not.
+SHAPES = {
+    "running": "half",
+    "completed": "check",
+    "succeeded": "check",
+    "partial": "partly",
+    "failed": "cross",
+    "dead": "cross",
+    "cancelled": "slash",
+    "trashed": "trash",
+    "waiting": "ring",
+    "paused": "pause",
+    "active": "dot",
+}
+DASH = "–"
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """With separators: 1,204,331."""
+    return DASH if value is None else f"{value:,.0f}"
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    """Per second: two digits that matter, no more."""
+    if value is None:
+        return DASH
+    if value == 0 or value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 0.1 else "<0.1"
+
+
+@register.filter
+def percent(value: float | None) -> str:
+    """Never rounded up to 100: one dead of a million shows."""
+    if value is None:
+        return DASH
+    if value >= 1:
+        return "100 %"
+    return f"{math.floor(value * 10_000) / 100:.2f} %"
+
+
+@register.filter
+def duration(value: timedelta | None) -> str:
+    """The two largest units: 1 h 04 min."""
+    if value is None:
+        return DASH
+    seconds = max(0.0, value.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    for size, large, small_size, small in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            return f"{whole // size} {large} {whole % size // small_size:02d} {small}"
+    return f"{whole} s"
+
+
+@register.filter
+def about(value: timedelta | None) -> str:
+    """A forecast: one unit, and no more exact than it can be."""
+    if value is None:
+        return DASH
+    seconds = value.total_seconds()
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size * 1.5:
+            return f"~{seconds / size:.0f} {unit}"
+    return f"~{max(1, round(seconds))} s"
+
+
+@register.filter
+@stringfilter
+def visible(value: str) -> str:
+    """Foreign text with its unseen characters spelled out."""
+    return texts.visible(value)
+
+
+@register.filter
+@stringfilter
+def first_line(value: str) -> str:
+    """Foreign text as a table shows it."""
+    return texts.first_line(value)
+
+
+@register.filter
+@stringfilter
+def short_path(value: str) -> str:
+    """The last part of a dotted name."""
+    return value.rsplit(".", 1)[-1]
+
+
+@register.filter
+def pretty_json(value: str) -> SafeString:
+    """Stored JSON, indented and coloured, character by character as it is."""
+    pieces = (
+        conditional_escape(token.text)
+        if token.kind in ("mark", "space")
+        else format_html('<span class="json-{}">{}</span>', token.kind, token.text)
+        for token in texts.pretty_json(value)
+    )
+    return mark_safe("".join(pieces))  # noqa: S308
+
+
+@register.simple_tag
+def when(moment: datetime | None, form: str = "ago") -> SafeString | str:
+    """A time for the browser to show in its own zone: `ago`, `clock` or `full`. Without scripts it stays UTC,
+    and what is pushed to many is the same for all of them."""
+    if moment is None:
+        return DASH
+    utc = moment.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-form="{}">{} UTC</time>',
+        utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        form,
+        utc.strftime("%H:%M" if form == "clock" else "%Y-%m-%d %H:%M:%S"),
+    )
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """A drawing of 16 by 16; without a label it is only for the eye."""
+    attributes = (
+        format_html(' role="img" aria-label="{}"', label) if label else mark_safe(' aria-hidden="true"')
+    )
+    return format_html(
+        '<svg class="icon" viewBox="0 0 16 16" width="16" height="16"{}>{}</svg>',
+        attributes,
+        mark_safe(ICONS[name]),  # noqa: S308
+    )
+
+
+@register.simple_tag
+def state(name: str, word: str = "") -> SafeString:
+    """A state as shape and word."""
+    name = str(name)
+    shape = icon(SHAPES.get(name, "dot"))
+    return format_html('<span class="state is-{}">{}<span>{}</span></span>', name, shape, word or name)
+
+
+@register.simple_tag(takes_context=True)
+def current(context: dict[str, Any], name: str) -> SafeString:
+    """Marks the page on which the reader is."""
+    return mark_safe(' aria-current="page"') if context.get("nav") == name else mark_safe("")

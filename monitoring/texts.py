@@ -1,0 +1,83 @@
+"""Foreign text made harmless to the eye. Pure; escaping for HTML is the template's.
+
+Error messages and payloads come from anywhere: they may hold terminal colours, characters that reverse the
+direction of reading, invisible ones, or a megabyte without a space.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# Controls but tab and newline; and the format characters that hide or reorder what surrounds them.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f\ud800-\udfff]"
+)
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
+INDENT = "  "
+DEEPEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of pretty-printed JSON: `kind` says how it is coloured."""
+
+    kind: str
+    text: str
+
+
+def visible(text: str) -> str:
+    """The text without terminal codes, and with each unseen character spelled out."""
+    plain = ANSI.sub("", text.replace("\r\n", "\n"))
+    return UNSEEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", plain)
+
+
+def shorten(text: str, length: int) -> str:
+    """At most so many characters, with a mark where it was cut."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def first_line(text: str, length: int = 200) -> str:
+    """What a table shows of a message."""
+    stripped = visible(text).strip()
+    return shorten(stripped.split("\n", 1)[0], length)
+
+
+def pretty_json(text: str) -> Iterator[Token]:
+    """The stored JSON on indented lines, token by token: never parsed, so numbers and escapes stay as written.
+
+    A text that was cut short comes out as far as it goes.
+    """
+    depth, previous = 0, ""
+    tokens = [match[0] for match in TOKEN.finditer(text)]
+    for place, token in enumerate(tokens):
+        following = tokens[place + 1] if place + 1 < len(tokens) else ""
+        if token in "}]":
+            depth = max(0, depth - 1)
+            if previous not in ("{", "["):
+                yield Token("space", _line(depth))
+            yield Token("mark", token)
+        elif token in "{[":
+            depth += 1
+            yield Token("mark", token)
+            if following not in ("}", "]"):
+                yield Token("space", _line(depth))
+        elif token == ",":
+            yield Token("mark", token)
+            yield Token("space", _line(depth))
+        elif token == ":":
+            yield Token("mark", ": ")
+        else:
+            yield Token(_kind(token, following), visible(token))
+        previous = token
+
+
+def _line(depth: int) -> str:
+    return "\n" + INDENT * min(depth, DEEPEST)
+
+
+def _kind(token: str, following: str) -> str:
+    if token.startswith('"'):
+        return "key" if following == ":" else "string"
+    return "word" if token in ("true", "false", "null") else "number"

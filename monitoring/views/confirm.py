@@ -1,0 +1,69 @@
+"""The page between wish and deed: what will happen, to how many, and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+# From so many on the number is typed to confirm it.
+TYPED_FROM = 1_000
+LONGEST_REASON = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. `things` holds singular and plural; `fields` are sent back with the answer."""
+
+    title: str
+    verb: str
+    consequence: str
+    count: int | None = None
+    things: str = ""
+    dangerous: bool = False
+    fields: Iterable[tuple[str, str]] = ()
+    command: str = ""
+
+    @property
+    def typed(self) -> bool:
+        """Whether the number must be typed."""
+        return self.count is not None and self.count >= TYPED_FROM
+
+
+def ask(request: HttpRequest, question: Question, error: str = "") -> HttpResponse:
+    """Show the question; the form posts to the same address."""
+    context = {
+        "question": question,
+        "back": back(request, "overview"),
+        "error": error,
+        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
+    }
+    return render(request, "monitoring/confirm.html", context, status=422 if error else 200)
+
+
+def mistyped(request: HttpRequest, question: Question) -> str:
+    """What is wrong with the typed number, if one was asked for. It is compared with the number that was shown."""
+    if not question.typed:
+        return ""
+    typed = "".join(letter for letter in request.POST.get("typed", "") if letter.isdigit())
+    shown = request.POST.get("shown", "")
+    return "" if typed and typed == shown else f"Type the number of jobs, {question.count}, to confirm."
+
+
+def who(request: HttpRequest) -> dict[str, Any]:
+    """Whom the audit will name, and the reason given."""
+    reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+    return {"actor": request.user.get_username(), "source": "page", "reason": reason}
+
+
+def back(request: HttpRequest, otherwise: str) -> str:
+    """Where the asker came from, when it is a page of this site."""
+    from django.shortcuts import resolve_url
+
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    host = {request.get_host()}
+    if wanted and url_has_allowed_host_and_scheme(wanted, host, require_https=request.is_secure()):
+        return wanted
+    return resolve_url(otherwise)

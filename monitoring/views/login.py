@@ -1,0 +1,32 @@
+"""The door: signing in by link or by password."""
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from monitoring.login_links import consume_login_link
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@csrf_protect
+@sensitive_post_parameters("token")
+def login_link(request: HttpRequest) -> HttpResponse:
+    """GET shows one button, so that a preview or a scanner uses nothing up; POST consumes the link."""
+    if request.method != "POST":
+        return _no_referrer(render(request, "registration/login_link.html"))
+    user = consume_login_link(request.POST.get("token", ""))
+    if user is None:
+        return _no_referrer(render(request, "registration/login_link.html", {"refused": True}, status=410))
+    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    return _no_referrer(redirect(settings.LOGIN_REDIRECT_URL))
+
+
+def _no_referrer(response: HttpResponse) -> HttpResponse:
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response

@@ -1,0 +1,48 @@
+"""Cutting jobs into chunks: which jobs share one, and where one ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+# A chunk is cut when its payloads reach this: a run of few chunks must fit into memory.
+CHUNK_BYTES = 4 * 1024 * 1024
+# Jobs that are pulled, checked, encoded and sent together.
+BLOCK = 2_000
+
+
+def block_size(chunk_size: int) -> int:
+    """Jobs to a block: about 2,000, a multiple of the chunk size, so that chunks end with their block."""
+    return chunk_size * max(1, BLOCK // chunk_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Places `start` to `stop` of a block's order, which become one chunk."""
+
+    start: int
+    stop: int
+    priority: int
+    run_at: datetime | None
+    bytes: int
+
+
+def cut(
+    sizes: Sequence[int],
+    lanes: Sequence[tuple[int, datetime | None]],
+    chunk_size: int,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> list[Cut]:
+    """Cut a block, already ordered by lane (priority, due time), into chunks.
+
+    `sizes` are payload bytes. A chunk has one lane, at most `chunk_size` jobs, and ends with the job that
+    brings it to `chunk_bytes`. Linear.
+    """
+    cuts: list[Cut] = []
+    start, total = 0, 0
+    for place, size in enumerate(sizes):
+        total += size
+        last = place + 1 == len(sizes)
+        if last or place + 1 - start == chunk_size or total >= chunk_bytes or lanes[place + 1] != lanes[place]:
+            cuts.append(Cut(start, place + 1, *lanes[place], total))
+            start, total = place + 1, 0
+    return cuts

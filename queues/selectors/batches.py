@@ -1,0 +1,211 @@
+"""Batches, their exact progress and what went wrong in them."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q, QuerySet, Sum
+
+from queues.domain.states import BatchState, ChunkState, HeldWhy
+from queues.models import Batch, Chunk
+from queues.selectors.expressions import UNENDED
+from queues.selectors.figures import queue_id
+
+PAGE_SIZE = 50
+PARTS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """One batch as it was submitted, and how far its life has come."""
+
+    id: int
+    name: str
+    queue: str
+    handler: str
+    state: BatchState
+    stop_reason: str
+    failure_mode: str
+    total: int
+    is_parent: bool
+    parent_id: int | None
+    part: int | None
+    created_at: datetime
+    created_by: str
+    sealed_at: datetime | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """The jobs of a batch by where they stand; the six together are the batch's total."""
+
+    succeeded: int = 0
+    running: int = 0
+    waiting: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    trashed: int = 0
+
+    def __add__(self, other: "BatchCounts") -> "BatchCounts":
+        """The counts of both, for a parent of parts."""
+        return BatchCounts(
+            *(getattr(self, field.name) + getattr(other, field.name) for field in fields(BatchCounts))
+        )
+
+    @property
+    def total(self) -> int:
+        """All jobs."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def unended(self) -> int:
+        """Jobs that still have to run."""
+        return self.waiting + self.running
+
+    @property
+    def ended(self) -> int:
+        """Jobs that will not run again by themselves."""
+        return self.total - self.unended
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuery:
+    """Which batches a list shows. Parts are shown with their parent only."""
+
+    state: str = ""
+    queue: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """One page of a list, newest first."""
+
+    rows: list[BatchRow]
+    newer: int | None
+    older: int | None
+
+
+_ROW = [field.name for field in fields(BatchRow)]
+
+
+def batch(batch_id: int) -> BatchRow | None:
+    """One batch."""
+    return next(iter(_rows(Batch.objects.filter(pk=batch_id))), None)
+
+
+def batch_metadata(batch_id: int) -> dict[str, Any]:
+    """What the submitter wrote to the batch."""
+    found = Batch.objects.filter(pk=batch_id).values_list("metadata", flat=True).first()
+    return found if isinstance(found, dict) else {}
+
+
+def batches_in_progress(limit: int) -> list[BatchRow]:
+    """The newest running batches, at most `limit`; a part is counted in its parent."""
+    running = Batch.objects.filter(state=BatchState.RUNNING, parent=None)
+    return _rows(running.order_by("-id")[:limit])
+
+
+def batch_rows(ids: Collection[int]) -> dict[int, BatchRow]:
+    """Several batches at once; those that do not exist are missing."""
+    return {row.id: row for row in _rows(Batch.objects.filter(pk__in=ids))} if ids else {}
+
+
+def batch_page(query: BatchQuery, *, before: int | None = None, after: int | None = None) -> BatchPage:
+    """The page that follows `before` (towards older) or leads up to `after` (towards newer)."""
+    rows = _matching(query)
+    if after is not None:
+        found = _rows(rows.filter(pk__gt=after).order_by("id")[: PAGE_SIZE + 1])
+        more, shown = len(found) > PAGE_SIZE, found[:PAGE_SIZE][::-1]
+        return BatchPage(shown, newer=shown[0].id if more else None, older=shown[-1].id if shown else None)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = _rows(rows.order_by("-id")[: PAGE_SIZE + 1])
+    more, shown = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
+    newer = shown[0].id if before is not None and shown else None
+    return BatchPage(shown, newer=newer, older=shown[-1].id if more else None)
+
+
+def newest_batches(query: BatchQuery, limit: int) -> list[int]:
+    """Ids of the newest matching batches, newest first: what a list has not shown yet."""
+    return list(_matching(query).order_by("-id").values_list("pk", flat=True)[:limit])
+
+
+def batch_parts(parent_id: int) -> list[BatchRow]:
+    """The first `PARTS_SHOWN` parts in order."""
+    return _rows(Batch.objects.filter(parent=parent_id).order_by("part", "id")[:PARTS_SHOWN])
+
+
+def batch_counts(ids: Collection[int], *, recount: Collection[int] = ()) -> dict[int, BatchCounts]:
+    """Exact counts of several batches, in two queries however many they are.
+
+    An unfinished batch is the sum over its chunks and a parent the sum over its parts. A finished one has
+    its frozen counters, unless it is named in `recount`: then its chunks are summed as well.
+    """
+    if not ids:
+        return {}
+    found = Batch.objects.filter(Q(pk__in=ids) | Q(parent__in=ids)).only(
+        "id", "parent_id", "is_parent", "state", "total", "succeeded", "dead", "cancelled"
+    )
+    leaves = [row for row in found if not row.is_parent]
+    counts = _chunk_counts([row.pk for row in leaves if not _frozen(row) or row.pk in recount])
+    sums = {batch_id: BatchCounts() for batch_id in ids}
+    for row in leaves:
+        own = counts.get(row.pk) or (_frozen(row) or BatchCounts())
+        for target in (row.pk, row.parent_id):
+            if target in sums:
+                sums[target] += own
+    return sums
+
+
+def _frozen(row: Batch) -> BatchCounts | None:
+    if row.state == BatchState.RUNNING or row.succeeded is None:
+        return None
+    dead, cancelled = row.dead or 0, row.cancelled or 0
+    rest = max(0, row.total - row.succeeded - dead - cancelled)
+    return BatchCounts(succeeded=row.succeeded, dead=dead, cancelled=cancelled, trashed=rest)
+
+
+def _chunk_counts(ids: Collection[int]) -> dict[int, BatchCounts]:
+    if not ids:
+        return {}
+    waiting = Q(state__in=[ChunkState.READY, ChunkState.HELD])
+    parked = Q(state=ChunkState.PARKED)
+    rows = (
+        Chunk.objects.filter(batch__in=ids)
+        .values_list("batch_id")
+        .annotate(
+            done=Sum("succeeded"),
+            running=Sum(UNENDED, filter=Q(state=ChunkState.LEASED)),
+            waiting=Sum(UNENDED, filter=waiting),
+            dead=Sum("size", filter=parked & Q(held_why=HeldWhy.DEAD)),
+            stopped=Sum("cancelled"),
+            trashed=Sum("size", filter=parked & Q(held_why=HeldWhy.TRASHED)),
+        )
+    )
+    return {batch_id: BatchCounts(*(number or 0 for number in numbers)) for batch_id, *numbers in rows}
+
+
+def _matching(query: BatchQuery) -> QuerySet[Batch]:
+    rows = Batch.objects.filter(parent=None)
+    if query.state:
+        rows = rows.filter(state=query.state)
+    if query.queue:
+        rows = rows.filter(queue=queue_id(query.queue))
+    if query.name:
+        rows = rows.filter(name__icontains=query.name)
+    return rows
+
+
+def _rows(found: QuerySet[Batch]) -> list[BatchRow]:
+    names = ["queue_name" if name == "queue" else name for name in _ROW]
+    values: Iterable[tuple[Any, ...]] = found.annotate(queue_name=F("queue__name")).values_list(*names)
+    return [_row(dict(zip(_ROW, value, strict=True))) for value in values]
+
+
+def _row(values: dict[str, Any]) -> BatchRow:
+    return BatchRow(**{**values, "state": BatchState(values["state"])})

@@ -1,0 +1,61 @@
+"""SQL expressions that several reads share."""
+
+from django.db.models import (
+    Aggregate,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    IntegerField,
+    JSONField,
+    Subquery,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Extract, Floor
+
+# Jobs of a chunk that are neither done nor cancelled: waiting while it is ready, running while it is leased.
+UNENDED = F("size") - F("succeeded") - F("cancelled")
+
+
+def seconds_between(start: Combinable, end: Combinable) -> Combinable:
+    """`end - start` as a number of seconds."""
+    span = ExpressionWrapper(end - start, output_field=DurationField())
+    return Extract(span, "epoch", output_field=FloatField())
+
+
+def time_bucket(moment: str | Combinable, seconds: int) -> Combinable:
+    """The number of the bucket of so many seconds, counted from 1970, in which a time lies."""
+    if isinstance(moment, str):
+        moment = F(moment)
+    epoch = Extract(
+        ExpressionWrapper(moment, output_field=DateTimeField()), "epoch", output_field=FloatField()
+    )
+    return Floor(epoch / float(seconds), output_field=IntegerField())
+
+
+class Percentile(Aggregate):
+    """`percentile_cont`: null when there is nothing to rank."""
+
+    function = "percentile_cont"
+    name = "Percentile"
+    template = "%(function)s(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+    def __init__(self, expression: str, fraction: float) -> None:
+        super().__init__(expression, fraction=repr(float(fraction)))
+
+
+class BoundedSums(Subquery):
+    """Sums over a sliced sub-select: [sum where due, sum where not due, rows seen].
+
+    The sub-select must yield `jobs` and `due`. Its slice bounds the work however long the backlog is;
+    Django can aggregate over a slice only for a whole query, not for each row of another one.
+    """
+
+    template = (
+        "(SELECT json_build_array(COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.due), 0),"
+        " COALESCE(SUM(bounded.jobs) FILTER (WHERE NOT bounded.due), 0), COUNT(*))"
+        " FROM (%(subquery)s) AS bounded)"
+    )
+    output_field = JSONField()

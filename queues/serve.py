@@ -1,0 +1,157 @@
+"""A working process: takes runs of a queue for a slice of time, executes them, ends their batches."""
+
+import atexit
+import logging
+import os
+from time import monotonic
+
+from django.conf import settings
+
+from queues import handlers, runner, shutdown, store
+from queues.domain.adaptive import next_size
+from queues.domain.records import Claim, Policy
+from queues.execution import Execution
+from queues.keeper import Keeper
+from queues.services import announce, finish, reap, workers
+from queues.services import claim as claim_service
+
+log = logging.getLogger(__name__)
+
+# Seconds for one queue before the others get their turn, and how long before that the next hint is sent.
+SLICE = 1.0
+HINT_AHEAD = 0.15
+
+
+class Server:
+    """This process as a worker."""
+
+    def __init__(self, queues: list[str] | None = None) -> None:
+        self.identity = workers.identify()
+        self.keeper = Keeper(self.identity.id)
+        self._sizes: dict[int, int] = {}
+        self._jobs_in_chunk: dict[int, float] = {}
+        self._left = False
+        workers.register(identity=self.identity, queues=queues or [])
+        # A process that has replaced a killed one need not wait for the reaper's turn.
+        if workers.bury_dead():
+            reap.reap()
+        self.keeper.start()
+        atexit.register(self.leave)
+
+    def leave(self) -> None:
+        """Say that this worker has stopped."""
+        if self._left or self.identity.pid != os.getpid():
+            return
+        self._left = True
+        self.keeper.stop()
+        try:
+            workers.leave(
+                worker_id=self.identity.id, processed=self.keeper.processed, failed=self.keeper.failed
+            )
+        except store.CONNECTION_ERRORS as error:
+            log.warning("the worker's end could not be recorded: %s", error)
+
+    def serve(self, queue_id: int, seconds: float = SLICE) -> int:
+        """Run what is due in a queue until nothing more can be had or the time is over; the jobs that ended.
+
+        Sends a hint for the next free slot when there is more than this one takes.
+        """
+        store.tune_for_work()
+        policy = claim_service.policy(queue_id=queue_id)
+        if policy is None:
+            return 0
+        store.run("answer_hint", queue=queue_id)
+        ended, batches, hinted = 0, set[int](), False
+        until = monotonic() + seconds
+        while not shutdown.requested():
+            claim, full = self.take(policy)
+            batches = self._finish(batches, claim)
+            if claim is None:
+                break
+            if full and not hinted:
+                hinted = announce.send_hint(queue_id=queue_id)
+            ended += self.execute(claim)
+            batches |= set(claim.batch_ids)
+            left = until - monotonic()
+            if left < HINT_AHEAD:
+                hinted = announce.send_hint(queue_id=queue_id) or hinted
+            if left <= 0:
+                break
+        self._finish(batches, None)
+        return ended
+
+    def take(self, policy: Policy) -> tuple[Claim | None, bool]:
+        """A loaded claim, and whether it took all that was wanted."""
+        queue = policy.queue_id
+        want = policy.run_size if policy.flushes else self._sizes.get(queue, min(policy.chunk_size, policy.run_size))
+        per_chunk = self._jobs_in_chunk.get(queue, float(policy.chunk_size))
+        look = claim_service.MAX_LOOK if policy.flushes else int(2 * want / max(per_chunk, 1.0)) + 8
+        claim = claim_service.claim(
+            policy=policy, worker_id=self.identity.id, want=want, lease=settings.LEASE_SECONDS, look=look
+        )
+        if claim is None:
+            return None, False
+        claim_service.load(claim=claim)
+        jobs = sum(chunk.size for chunk in claim.chunks)
+        self._jobs_in_chunk[queue] = jobs / len(claim.chunks)
+        return claim, jobs >= want or len(claim.chunks) >= look
+
+    def execute(self, claim: Claim) -> int:
+        """Run a claim to its settle; the number of jobs that ended."""
+        execution = Execution(claim, settings.LEASE_SECONDS)
+        started, outer = monotonic(), store.in_transaction()
+        self.keeper.execution = execution
+        try:
+            self._call(execution)
+        finally:
+            self.keeper.execution = None
+            store.mend(outer=outer)
+            execution.close()
+        ended = len(execution.succeeded) + len(execution.others)
+        self.keeper.processed += ended
+        self.keeper.failed += execution.failed
+        if ended == len(claim.ids) and not claim.careful:
+            self._sizes[claim.policy.queue_id] = next_size(
+                max(ended, self._sizes.get(claim.policy.queue_id, 1)),
+                monotonic() - started,
+                smallest=1,
+                largest=claim.policy.run_size,
+            )
+        return ended
+
+    def _call(self, execution: Execution) -> None:
+        try:
+            handler = handlers.find(execution.claim.handler)
+        except handlers.UnknownHandler as error:
+            # Another version of the code may know it: the jobs wait, no attempt is spent.
+            log.error("run %s is given back: %s", execution.claim.run_id, error)
+            execution.put_back = dict.fromkeys(range(len(execution.claim.ids)))
+            return
+        runner.run(execution, handler)
+
+    def _finish(self, batches: set[int], held: Claim | None) -> set[int]:
+        """End the batches of which this process holds nothing any more; returns the others."""
+        holding = set(held.batch_ids) if held else set()
+        if done := batches - holding:
+            finish.finish(batches=done)
+        return batches & holding
+
+
+_server: Server | None = None
+
+
+def server() -> Server:
+    """The worker that this process is; registered at its first use, anew after a fork."""
+    global _server  # noqa: PLW0603
+    if _server is None or _server.identity.pid != os.getpid():
+        _server = Server()
+    return _server
+
+
+def serve_queue(queue_id: int) -> int:
+    """One answer to a hint; the number of jobs that ended."""
+    try:
+        return server().serve(queue_id)
+    except store.CONNECTION_ERRORS:
+        store.reset()
+        raise

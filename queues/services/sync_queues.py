@@ -1,0 +1,41 @@
+"""Making rows of the queues that the code declares."""
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from queues import handlers
+from queues.models import Queue, QueueSlot
+
+
+def sync_queues() -> list[str]:
+    """Create the declared queues that have no row; returns their names. Rows that exist keep their policy.
+
+    Raises `DeclarationError` for a declared value that a queue cannot have.
+    """
+    made = []
+    with transaction.atomic():
+        for declared in handlers.declared_queues():
+            policy = {**settings.QUEUE_DEFAULTS, **declared.policy}
+            try:
+                queue = Queue(name=declared.name, **policy)
+                queue.full_clean(validate_unique=False)
+            except (TypeError, ValidationError) as error:
+                raise handlers.DeclarationError(f"queue {declared.name!r}: {error}") from None
+            _row, created = Queue.objects.get_or_create(name=declared.name, defaults=policy)
+            if created:
+                made.append(declared.name)
+        for queue in Queue.objects.filter(max_runs__isnull=False):
+            sync_slots(queue=queue)
+    return made
+
+
+def sync_slots(*, queue: Queue) -> None:
+    """Give a limited queue as many slots as it may have runs; surplus ones go when they are free."""
+    limit = queue.max_runs or 0
+    have = set(queue.queueslot_set.values_list("number", flat=True))
+    QueueSlot.objects.bulk_create(
+        [QueueSlot(queue=queue, number=n) for n in range(1, limit + 1) if n not in have],
+        ignore_conflicts=True,
+    )
+    queue.queueslot_set.filter(number__gt=limit, run_id__isnull=True).delete()

@@ -1,0 +1,8 @@
+-- A batch, still empty. With an idempotency key that another transaction is using, this waits for its end.
+INSERT INTO queues_batch (queue_id, handler, name, metadata, failure_mode, chunk_size, parent_id, is_parent, part,
+                          idempotency_key, callback_handler, callback_queue_id, callback_each_end, created_by)
+VALUES (%(queue)s, %(handler)s, %(name)s, %(metadata)s::jsonb, %(failure_mode)s, %(chunk_size)s, %(parent)s,
+        %(is_parent)s, %(part)s, %(idempotency_key)s, %(callback_handler)s, %(callback_queue)s,
+        %(callback_each_end)s, %(created_by)s)
+ON CONFLICT (idempotency_key) DO NOTHING
+RETURNING id

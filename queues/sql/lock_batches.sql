@@ -1,0 +1,2 @@
+-- Whoever stops, ends or reopens a batch holds it alone.
+SELECT id, stop_reason FROM queues_batch WHERE id = ANY(%(batches)s::bigint[]) ORDER BY id FOR NO KEY UPDATE

@@ -1,0 +1,195 @@
+"""Runs the statements of `queues.sql`. The only cursor in the code.
+
+The cursor is psycopg's own on Django's connection: transactions, `atomic` and test databases stay Django's,
+while statements are bound on the server and can stay prepared. psycopg's errors pass through as they are.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
+
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.utils import InterfaceError, OperationalError
+from django.db.models import QuerySet
+from psycopg import errors
+
+from queues.sql import statement
+
+log = logging.getLogger(__name__)
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+
+# Errors after which the connection is of no more use.
+CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
+LockTimeout = errors.LockNotAvailable
+REPEATABLE = (errors.DeadlockDetected, errors.SerializationFailure)
+
+
+def alias() -> str:
+    """The database of the queues."""
+    return DEFAULT_DB_ALIAS
+
+
+def raw_connection() -> "psycopg.Connection[Row]":
+    """Django's connection of this thread, opened if need be, as psycopg knows it."""
+    connection = connections[alias()]
+    connection.ensure_connection()
+    raw: psycopg.Connection[Row] = connection.connection
+    return raw
+
+
+def _cursor() -> "psycopg.Cursor[Row]":
+    return psycopg.Cursor(raw_connection())
+
+
+def rows(name: str, /, **values: Any) -> list[Row]:
+    """All rows of a statement that returns some."""
+    with _cursor() as cursor:
+        return cursor.execute(statement(name).encode(), values).fetchall()
+
+
+def row(name: str, /, **values: Any) -> Row | None:
+    """The first row of a statement, or None."""
+    with _cursor() as cursor:
+        return cursor.execute(statement(name).encode(), values).fetchone()
+
+
+def one(name: str, /, **values: Any) -> Any:
+    """The first column of the first row, or None."""
+    found = row(name, **values)
+    return found[0] if found else None
+
+
+def run(name: str, /, **values: Any) -> int:
+    """The number of rows that a statement has changed."""
+    with _cursor() as cursor:
+        return cursor.execute(statement(name).encode(), values).rowcount
+
+
+def run_many(name: str, items: Sequence[Mapping[str, Any]]) -> None:
+    """One statement for each mapping of values, sent in one go."""
+    with _cursor() as cursor:
+        cursor.executemany(statement(name).encode(), items)
+
+
+def copy(name: str, text: str) -> None:
+    """Send one finished block of lines through COPY."""
+    with _cursor() as cursor, cursor.copy(statement(name).encode()) as stream:
+        stream.write(text)
+
+
+def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
+    """Write the jobs of a query, which selects their ids only, as items of an operation; returns how many.
+
+    The one statement that is made of a query: a selection is whatever filter a person has chosen.
+    """
+    query, params = jobs.query.sql_with_params()
+    text = f"INSERT INTO queues_operationitem (operation_id, job_id) SELECT %s, s.* FROM ({query}) s"  # noqa: S608
+    with connections[alias()].cursor() as cursor:
+        cursor.execute(text, (operation_id, *params))
+        return cursor.rowcount
+
+
+def explain(name: str, /, **values: Any) -> Any:
+    """PostgreSQL's plan of a statement, executed in a transaction that is rolled back. For tests and doctor."""
+    with transaction.atomic(alias()), _cursor() as cursor:
+        text = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement(name)
+        plan = cursor.execute(text.encode(), values).fetchone()
+        transaction.set_rollback(True, alias())
+    return plan[0] if plan else None
+
+
+@contextmanager
+def atomic(*, savepoint: bool = True) -> Iterator[None]:
+    """Django's transaction on the queues' database."""
+    with transaction.atomic(alias(), savepoint=savepoint):
+        yield
+
+
+def atomic_if(wanted: bool) -> AbstractContextManager[None]:
+    """A transaction, or none where one statement does all."""
+    return atomic() if wanted else nullcontext()
+
+
+def repeated(work: Callable[[], T]) -> T:
+    """Do `work`, a whole transaction, up to three times when PostgreSQL asks for a repetition.
+
+    Inside a caller's transaction there is nothing to repeat: the error goes up.
+    """
+    for last in (False, False, True):
+        try:
+            return work()
+        except REPEATABLE as error:
+            if last or in_transaction():
+                raise
+            log.info("transaction repeated after %s", type(error).__name__)
+    raise AssertionError("unreachable")
+
+
+def in_transaction() -> bool:
+    """Whether the caller has a transaction open."""
+    return bool(connections[alias()].in_atomic_block)
+
+
+def on_commit(work: Callable[[], None]) -> None:
+    """Do `work` when the caller's transaction has been committed, or now when there is none."""
+    transaction.on_commit(work, using=alias(), robust=True)
+
+
+def tune_for_work() -> None:
+    """Prepare statements and keep one plan for each, on this thread's connection.
+
+    A worker repeats few statements. Without the generic plan the claim is planned again each time, and the
+    time to plan grows with the backlog. Idempotent; a connection that was replaced is tuned anew.
+    """
+    raw = raw_connection()
+    if raw.prepare_threshold == 0:
+        return
+    raw.prepare_threshold = 0
+    with _cursor() as cursor:
+        cursor.execute(b"SET plan_cache_mode = force_generic_plan")
+
+
+@contextmanager
+def quick_commit() -> Iterator[None]:
+    """A transaction whose commit does not wait for the disk: for marks that only a process crash needs."""
+    with transaction.atomic(alias()):
+        with _cursor() as cursor:
+            cursor.execute(b"SET LOCAL synchronous_commit = off")
+        yield
+
+
+@contextmanager
+def lock_timeout(milliseconds: int) -> Iterator[None]:
+    """Bound the waits for locks in a part of the open transaction; `LockTimeout` when one takes longer."""
+    with _cursor() as cursor:
+        before = cursor.execute(b"SELECT current_setting('lock_timeout')").fetchone()
+        cursor.execute(b"SELECT set_config('lock_timeout', %s, true)", (f"{milliseconds}ms",))
+    with transaction.atomic(alias()):
+        yield
+    with _cursor() as cursor:
+        cursor.execute(b"SELECT set_config('lock_timeout', %s, true)", before)
+
+
+def statement_timeout(milliseconds: int) -> None:
+    """Bound each further statement of the open transaction."""
+    with _cursor() as cursor:
+        cursor.execute(b"SELECT set_config('statement_timeout', %s, true)", (f"{milliseconds}ms",))
+
+
+def mend(*, outer: bool) -> None:
+    """Drop a connection that a handler has broken or left within a transaction; `outer` is the caller's own."""
+    connection = connections[alias()]
+    if connection.connection is None:
+        return
+    broken = connection.connection.closed or connection.connection.broken
+    if broken or (not outer and (connection.in_atomic_block or not connection.get_autocommit())):
+        connection.close()
+
+
+def reset() -> None:
+    """Close this thread's connection, so that the next use opens another."""
+    connections[alias()].close()
