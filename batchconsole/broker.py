@@ -21,6 +21,7 @@ from typing import Any
 from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.transport.filesystem import exchange_queue_t
+from kombu.transport.virtual import BrokerState
 from kombu.utils.encoding import bytes_to_str, str_to_bytes
 from kombu.utils.json import dumps, loads
 
@@ -126,6 +127,11 @@ class Transport(filesystem.Transport):  # type: ignore[misc]
 
     Channel = Channel
     polling_interval = POLLING_INTERVAL
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        """Remember what is bound for this connection only, not for every home that this process ever saw."""
+        super().__init__(client, **kwargs)
+        self.state = BrokerState()
 
 
 def _write_whole(path: Path, content: Any) -> None:

@@ -33,6 +33,7 @@ RINGS: dict[str, tuple[str, int]] = {
     "drive": ("queues.tasks.drive", 1),
     "reap": ("queues.tasks.reap", 2),
     "finish": ("queues.tasks.finish", 5),
+    "operate": ("queues.tasks.operate", 2),
     "rollup": ("monitoring.tasks.rollup", 10),
     "archive": ("queues.tasks.archive", 60),
     "purge": ("queues.tasks.purge", 3_600),

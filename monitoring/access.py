@@ -37,8 +37,7 @@ def permitted(visitors: Iterable[Visitor]) -> dict[Visitor, bool]:
     return {
         visitor: visitor.user_id in may_act
         for visitor in asked
-        if (user := may_look.get(visitor.user_id))
-        and _signed_in(sessions.get(visitor.session_key, {}), user)
+        if (user := may_look.get(visitor.user_id)) and _signed_in(sessions.get(visitor.session_key, {}), user)
     }
 
 

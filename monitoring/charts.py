@@ -1,7 +1,7 @@
 """Series to drawings. Pure: what comes out are numbers for a template, which writes the SVG.
 
-Lengths are in the drawing's own units and stretched to the page's width, since a page without style attributes
-cannot say percentages; labels are text beside the drawing, so that they are not stretched with it.
+Lengths are in the drawing's own units and stretched to the page's width, since a page without style
+attributes cannot say percentages; labels are text beside the drawing, so that they are not stretched with it.
 """
 
 import math

@@ -30,6 +30,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Run until the browser leaves, or until it is given up because it takes nothing any more."""
         self._abandoned = False
         self._pump: asyncio.Task[None] | None = None
+        self._seen: dict[Topic, int] = {}
+        self._news = asyncio.Event()
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
@@ -40,29 +42,33 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def connect(self) -> None:
         """Check who asks for what; then feed it."""
+        # Accepted first: a browser is not told why a socket was refused, only why it was closed.
         await self.accept()
         self._main = asyncio.current_task()
-        user, session = self.scope.get("user"), self.scope.get("session")
-        if user is None or not user.is_authenticated or session is None:
-            return await self.close(SIGNED_OUT)
-        if not await database_sync_to_async(permissions.may_view)(user):
-            return await self.close(FORBIDDEN)
-        operate = await database_sync_to_async(permissions.may_operate)(user)
-        try:
-            self.topics = _topics(self.scope["query_string"], operate)
-        except panels.Gone:
-            return await self.close(NOT_FOUND)
-        self.visitor = Visitor(session.session_key, user.pk)
-        self._seen: dict[Topic, int] = {}
-        self._news = asyncio.Event()
-        try:
-            HUB.join(self)
-        except Full:
-            return await self.close(BUSY)
+        refusal = await self._admit()
+        if refusal:
+            await self.close(refusal)
+            return
         self._pump = asyncio.create_task(self._send_news())
         # What others are already watching is there: no need to wait for the next tick.
         self.wake()
-        return None
+
+    async def _admit(self) -> int:
+        user, session = self.scope.get("user"), self.scope.get("session")
+        if user is None or session is None or not user.is_authenticated:
+            return SIGNED_OUT
+        if not await database_sync_to_async(permissions.may_view)(user):
+            return FORBIDDEN
+        operate = await database_sync_to_async(permissions.may_operate)(user)
+        self.visitor = Visitor(session.session_key, user.pk)
+        try:
+            self.topics = _topics(self.scope["query_string"], operate)
+            HUB.join(self)
+        except panels.Gone:
+            return NOT_FOUND
+        except Full:
+            return BUSY
+        return 0
 
     async def disconnect(self, code: int) -> None:
         """The browser has left."""
@@ -103,7 +109,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 return
             except (OSError, RuntimeError):
                 # The line was dropped between two frames.
-                return HUB.leave(self)
+                HUB.leave(self)
+                return
 
     async def _give_up(self, code: int) -> None:
         self._abandoned = True

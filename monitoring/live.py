@@ -2,7 +2,8 @@
 
 The hub belongs to one process and one event loop. A channel layer is not needed for it: each process reads
 for itself, and what a layer would queue for a slow socket is here only a mark that something newer exists.
-A socket therefore never holds more than the frame on its way and the mark, and what it gets next is the latest.
+A socket therefore never holds more than the frame on its way and the mark, and what it gets next is the
+latest.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ class LoginLink(models.Model):
 
 
 class MetricPoint(models.Model):
-    """One queue in one minute, by the minute in which its runs ended; written anew until ten minutes later."""
+    """One queue in one minute, by the end of its runs; written anew until ten minutes later."""
 
     queue = models.ForeignKey("queues.Queue", on_delete=models.CASCADE, db_index=False)
     minute = models.DateTimeField()
@@ -37,7 +37,9 @@ class MetricPoint(models.Model):
     bytes = models.PositiveBigIntegerField()
     wait_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, over the runs")
     wait_p95 = models.FloatField(null=True, blank=True)
-    handler_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, median of the runs' medians")
+    handler_p50 = models.FloatField(
+        null=True, blank=True, help_text="milliseconds, median of the runs' medians"
+    )
     handler_p95 = models.FloatField(null=True, blank=True)
 
     class Meta:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -15,8 +15,6 @@ OPERATORS = "operators"
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
-
-
 
 
 def may_view(user: Any) -> bool:
@@ -40,7 +38,6 @@ def operator_required(view: View[P]) -> View[P]:
 
 
 def _guarded(view: View[P], allowed: Callable[[Any], bool]) -> View[P]:
-    @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             return _sign_in(request)
@@ -48,7 +45,7 @@ def _guarded(view: View[P], allowed: Callable[[Any], bool]) -> View[P]:
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
-    return guarded
+    return cast(View[P], wraps(view)(guarded))
 
 
 def _sign_in(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""One reading of the database for everybody who looks: each figure at most once, and only if it is asked for."""
+"""One reading of the database for everybody who looks: each figure at most once, and only if asked for."""
 
 import threading
 from collections.abc import Callable, Collection, Hashable
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from monitoring import progress, series
+from monitoring import progress
 from monitoring.history import BUCKET, CHART, HISTORY, History
+from monitoring.series import Series, spread
 from queues.selectors import batches, clock, figures, throughput
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Snapshot:
         return self.once("workers", lambda: figures.workers(self.now))
 
     @property
-    def series(self) -> series.Series:
+    def series(self) -> Series:
         """Throughput of the last fifteen minutes."""
         return self.once("series", self._read_series)
 
@@ -136,9 +137,9 @@ class Snapshot:
             left = progress.time_left(counts.unended, rate)
         return BatchLine(row, counts, progress.segments(counts), rate, left, duration)
 
-    def _read_series(self) -> series.Series:
+    def _read_series(self) -> Series:
         count = int(CHART.total_seconds()) // BUCKET
-        return series.spread(self._history.work(self.now), self.now, BUCKET, count)
+        return spread(self._history.work(self.now), self.now, BUCKET, count)
 
     def _read_queues(self) -> list[QueueLine]:
         found = figures.queue_figures(self.now)

@@ -14,8 +14,9 @@ UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
 )
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
+PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
 INDENT = "  "
+OPENING, CLOSING = ("{", "["), ("}", "]")
 DEEPEST = 64
 
 
@@ -45,39 +46,33 @@ def first_line(text: str, length: int = 200) -> str:
 
 
 def pretty_json(text: str) -> Iterator[Token]:
-    """The stored JSON on indented lines, token by token: never parsed, so numbers and escapes stay as written.
+    """The stored JSON on indented lines: never parsed, so numbers and escapes stay as they are written.
 
     A text that was cut short comes out as far as it goes.
     """
     depth, previous = 0, ""
-    tokens = [match[0] for match in TOKEN.finditer(text)]
-    for place, token in enumerate(tokens):
-        following = tokens[place + 1] if place + 1 < len(tokens) else ""
-        if token in "}]":
+    pieces = [match[0] for match in PIECE.finditer(text)]
+    for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
+        if piece in CLOSING:
             depth = max(0, depth - 1)
-            if previous not in ("{", "["):
-                yield Token("space", _line(depth))
-            yield Token("mark", token)
-        elif token in "{[":
+            yield Token("mark", piece if previous in OPENING else _line(depth) + piece)
+        elif piece in OPENING:
             depth += 1
-            yield Token("mark", token)
-            if following not in ("}", "]"):
-                yield Token("space", _line(depth))
-        elif token == ",":
-            yield Token("mark", token)
-            yield Token("space", _line(depth))
-        elif token == ":":
-            yield Token("mark", ": ")
+            yield Token("mark", piece if following in CLOSING else piece + _line(depth))
+        elif piece == ",":
+            yield Token("mark", piece + _line(depth))
+        elif piece == ":":
+            yield Token("mark", piece + " ")
         else:
-            yield Token(_kind(token, following), visible(token))
-        previous = token
+            yield Token(_kind(piece, following), visible(piece))
+        previous = piece
 
 
 def _line(depth: int) -> str:
     return "\n" + INDENT * min(depth, DEEPEST)
 
 
-def _kind(token: str, following: str) -> str:
-    if token.startswith('"'):
+def _kind(piece: str, following: str) -> str:
+    if piece.startswith('"'):
         return "key" if following == ":" else "string"
-    return "word" if token in ("true", "false", "null") else "number"
+    return "word" if piece in ("true", "false", "null") else "number"

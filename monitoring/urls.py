@@ -49,7 +49,9 @@ urlpatterns = [
     path("dead-letters/retry/", dead_letter_actions.retry, name="dead-letters-retry"),
     path("dead-letters/delete/", dead_letter_actions.delete, name="dead-letters-delete"),
     path("dead-letters/<id:job_id>/", dead_letters.dead_letter_detail, name="dead-letter"),
-    path("dead-letters/<id:job_id>/payload.json", dead_letters.dead_letter_payload, name="dead-letter-payload"),
+    path(
+        "dead-letters/<id:job_id>/payload.json", dead_letters.dead_letter_payload, name="dead-letter-payload"
+    ),
     path("queues/<queue:name>/pause/", queues.pause, name="queue-pause"),
     path("queues/<queue:name>/resume/", queues.resume, name="queue-resume"),
     path("panels/<slug:name>/", panel.panel, name="panel"),

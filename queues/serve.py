@@ -155,3 +155,9 @@ def serve_queue(queue_id: int) -> int:
     except store.CONNECTION_ERRORS:
         store.reset()
         raise
+
+
+def leave() -> None:
+    """Say that this process stops working, if it ever did."""
+    if _server is not None:
+        _server.leave()

@@ -1,6 +1,9 @@
 """Celery's way in: each task parses, calls, answers."""
 
+from typing import Any
+
 from celery import shared_task
+from celery.signals import worker_process_shutdown
 
 from queues import serve
 from queues.services import announce
@@ -50,3 +53,9 @@ def archive() -> int:
 def purge() -> int:
     """Drop what is past its retention."""
     return archive_service.purge()
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def leave(**_signal: Any) -> None:
+    """A prefork child ends without running `atexit`; its row is to say so."""
+    serve.leave()

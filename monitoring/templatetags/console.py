@@ -116,7 +116,7 @@ def pretty_json(value: str) -> SafeString:
     """Stored JSON, indented and coloured, character by character as it is."""
     pieces = (
         conditional_escape(token.text)
-        if token.kind in ("mark", "space")
+        if token.kind == "mark"
         else format_html('<span class="json-{}">{}</span>', token.kind, token.text)
         for token in texts.pretty_json(value)
     )

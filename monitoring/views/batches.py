@@ -79,10 +79,9 @@ def _cancel_question(name: str, counts: batches.BatchCounts) -> Question:
         title=f"Cancel {name}?",
         verb="Cancel the batch",
         count=counts.unended,
-        things="job that has not ended|jobs that have not ended",
         consequence=(
-            f"{counts.waiting:,} waiting will not run. {counts.running:,} running stop before their next job, "
-            "within two seconds. What has succeeded stays as it is."
+            f"{counts.waiting:,} waiting will not run. {counts.running:,} running stop before their next "
+            "job, within two seconds. What has succeeded stays as it is."
         ),
         dangerous=True,
     )

@@ -15,16 +15,14 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `things` holds singular and plural; `fields` are sent back with the answer."""
+    """What is asked; `fields` are sent back with the answer."""
 
     title: str
     verb: str
     consequence: str
     count: int | None = None
-    things: str = ""
     dangerous: bool = False
     fields: Iterable[tuple[str, str]] = ()
-    command: str = ""
 
     @property
     def typed(self) -> bool:
@@ -44,7 +42,7 @@ def ask(request: HttpRequest, question: Question, error: str = "") -> HttpRespon
 
 
 def mistyped(request: HttpRequest, question: Question) -> str:
-    """What is wrong with the typed number, if one was asked for. It is compared with the number that was shown."""
+    """What is wrong with the typed number, if one was asked for: it must be the number that was shown."""
     if not question.typed:
         return ""
     typed = "".join(letter for letter in request.POST.get("typed", "") if letter.isdigit())

@@ -1,5 +1,7 @@
 """The database's clock, and a limit on how long a read may take."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime

@@ -1,14 +1,15 @@
 """SQL expressions that several reads share."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Aggregate,
+    BigIntegerField,
     DateTimeField,
     DurationField,
     ExpressionWrapper,
     F,
     FloatField,
     IntegerField,
-    JSONField,
     Subquery,
 )
 from django.db.models.expressions import Combinable
@@ -54,8 +55,8 @@ class BoundedSums(Subquery):
     """
 
     template = (
-        "(SELECT json_build_array(COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.due), 0),"
-        " COALESCE(SUM(bounded.jobs) FILTER (WHERE NOT bounded.due), 0), COUNT(*))"
+        "(SELECT ARRAY[COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.due), 0),"
+        " COALESCE(SUM(bounded.jobs) FILTER (WHERE NOT bounded.due), 0), COUNT(*)]::bigint[]"
         " FROM (%(subquery)s) AS bounded)"
     )
-    output_field = JSONField()
+    output_field = ArrayField(BigIntegerField())

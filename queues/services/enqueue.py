@@ -127,7 +127,7 @@ def enqueue_batch(
     `seal`. Raises `EnqueueError`, which names the place, with nothing written.
     """
     lane = _lane(handler, queue)
-    size = lane.chunk_size if chunk_size is None else chunk_size
+    size = min(lane.chunk_size, settings.BATCH_MAX_JOBS) if chunk_size is None else chunk_size
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= settings.BATCH_MAX_JOBS:
         raise EnqueueError(f"chunk_size: a whole number of 1 to {settings.BATCH_MAX_JOBS}, not {size!r}")
     level = lane.priority if priority is None else parse_priority(priority)

@@ -18,6 +18,7 @@ from tests.house.processes import PROJECT, python
 from tests.house.ringing.tasks import mark
 
 PUBLISH = """
+import time
 import django
 django.setup()
 from tests.house.ringing.tasks import mark
@@ -73,7 +74,7 @@ def test_control_never_waits_behind_work(task: str, queue: str) -> None:
     assert app.amqp.router.route({}, task)["queue"].name == queue
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # the scheduler closes and commits as it likes
 def test_beat_rings_at_the_intervals_and_no_ring_outlives_the_next() -> None:
     schedule = DatabaseScheduler(app=app).schedule
     assert schedule.keys() == RINGS.keys()

@@ -1,0 +1,31 @@
+"""How much is measured: whole, or just enough to see that the benchmark still works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Jobs, unless it says otherwise."""
+
+    enqueue: int = 100_000
+    memory: int = 1_000_000
+    drain: int = 200_000
+    long: int = 1_000_000
+    singles: int = 200_000
+    backlogs: tuple[int, int, int] = (10_000, 1_000_000, 10_000_000)
+    claims: int = 100
+    latency: int = 120
+
+
+WHOLE = Sizes()
+QUICK = Sizes(
+    enqueue=4_000,
+    memory=10_000,
+    drain=8_000,
+    long=16_000,
+    singles=1_000,
+    backlogs=(10_000, 40_000, 100_000),
+    claims=10,
+    latency=8,
+)
+REPETITIONS, QUICK_REPETITIONS = 5, 2

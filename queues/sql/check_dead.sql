@@ -1,0 +1,11 @@
+-- One page of dead letters whose job is not among the parked ones.
+WITH page AS MATERIALIZED (
+    SELECT job_id FROM queues_deadletter WHERE job_id > %(after)s::bigint ORDER BY job_id LIMIT %(limit)s::int
+)
+SELECT (SELECT max(job_id) FROM page),
+       ARRAY(SELECT p.job_id
+             FROM page p
+             LEFT JOIN queues_job j ON j.id = p.job_id
+             LEFT JOIN queues_chunk c ON c.id = j.chunk_id
+             WHERE c.state IS DISTINCT FROM 'parked' OR c.held_why IS DISTINCT FROM 'dead'
+             ORDER BY p.job_id)
