@@ -3,6 +3,7 @@
 import http.client
 import socket
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -25,14 +26,15 @@ class Address:
         host = f"[{self.local_host}]" if ":" in self.local_host else self.local_host
         return f"http://{host}:{self.port}"
 
-    def check_free(self) -> None:
-        """Refuse an address that cannot be listened on, with the reason."""
+    def check(self) -> None:
+        """Refuse what is no address to listen on."""
         if not 1 <= self.port <= 65_535:
             raise CommandError("--port must be between 1 and 65535")
-        try:
-            family, kind, _, _, where = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-        except (OSError, UnicodeError) as error:
-            raise CommandError(f"--host {self.host!r} is no address of this machine: {error}") from None
+        self._resolve()
+
+    def check_free(self) -> None:
+        """Refuse an address that cannot be listened on now, with the reason."""
+        family, kind, where = self._resolve()
         with socket.socket(family, kind) as probe:
             # As the web server does, so that connections of the last one, which the kernel still ends, do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,6 +45,13 @@ class Address:
                     f"cannot listen on {self.host} port {self.port} ({error.strerror}): "
                     f"stop what uses it, or choose another with --port"
                 ) from None
+
+    def _resolve(self) -> tuple[socket.AddressFamily, socket.SocketKind, Any]:
+        try:
+            family, kind, _, _, where = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+        except (OSError, UnicodeError) as error:
+            raise CommandError(f"--host {self.host!r} is no address of this machine: {error}") from None
+        return family, kind, where
 
     def answers(self) -> bool:
         """Whether a web server answers there."""

@@ -10,7 +10,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchconsole.settings")
 http = get_asgi_application()  # sets Django up, which the import below needs
 
-from monitoring.routing import websocket_urlpatterns
+from monitoring.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -40,14 +40,14 @@ RINGS: dict[str, tuple[str, int]] = {
 }
 
 
-class HintTask(Task):  # type: ignore[misc]
+class HintTask(Task):
     """A task whose messages expire, whatever its caller says or forgets."""
 
     abstract = True
     expires = HINT_SECONDS
 
 
-class HintApp(Celery):  # type: ignore[misc]
+class HintApp(Celery):
     """Bounds the time of publishing only; consumers may wait for their broker."""
 
     def connection_for_write(self, url: str | None = None, **options: Any) -> Connection:

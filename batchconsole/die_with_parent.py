@@ -17,8 +17,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def command(arguments: list[str], *, signal: int, user: tuple[int, int] = (-1, -1)) -> list[str]:
-    """The command line that runs `arguments` bound to the calling process. Start it from the main thread: to the kernel,
-    the parent is the thread that forked."""
+    """The command line that runs `arguments` bound to the calling process.
+
+    Start it from the main thread: to the kernel, the parent is the thread that forked.
+    """
     script = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
     return [*script, str(os.getpid()), str(int(signal)), str(user[0]), str(user[1]), *arguments]
 
@@ -35,7 +37,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal)
     if os.getppid() != parent:  # it died before we were bound to it
         sys.exit(1)
-    os.execvp(program[0], program)
+    os.execvp(program[0], program)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ def programs(host: str, port: int, workers: int) -> list[list[Program]]:
     beat = [*celery, "beat", "--loglevel=WARNING", "--pidfile="]
     return [
         [_python("web", web)],
-        [_python(CONTROL, control), _python(WORK, work)],
+        [_python(CONTROL, control, b" ready."), _python(WORK, work, b" ready.")],
         [_python("beat", beat)],
     ]
 
 
-def _python(name: str, arguments: list[str]) -> Program:
-    return Program(name, [sys.executable, *arguments], STOP_WITHIN[name])
+def _python(name: str, arguments: list[str], ready_words: bytes = b"") -> Program:
+    return Program(name, [sys.executable, *arguments], STOP_WITHIN[name], ready_words)

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, under which name, and until when after the start of stopping it may take to end by itself."""
+    """What to run, under which name, until when after the start of stopping it may take to end by itself, and the
+    words in its output that tell that it has started."""
 
     name: str
     arguments: Sequence[str]
     stop_within: float
+    ready_words: bytes = b""
 
 
 class Child:
@@ -46,6 +49,7 @@ class Child:
         self.say = say
         self.log_path = logs / f"{program.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.ready = False
         self.deaths = 0  # in a row
         self.started_at = 0.0
         self.start_again_at = 0.0
@@ -53,6 +57,7 @@ class Child:
     def start(self) -> None:
         """Start it; must be called in the main thread, whose end the kernel takes for the parent's."""
         self.started_at = time.monotonic()
+        self.ready = not self.program.ready_words
         self.process = subprocess.Popen(
             command(list(self.program.arguments), signal=signal.SIGKILL),
             env=child_environment(),
@@ -93,10 +98,8 @@ class Child:
         """End the whole group now; also after the leader's end, for those it left behind."""
         if self.process is None:
             return
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # nobody left; macOS says the second about zombies
             os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # nobody left; macOS says the second about zombies
-            pass
         self.process.wait()
         self.process = None
 
@@ -104,9 +107,11 @@ class Child:
         """Copy the output to the log, and the lines that an operator should see to the terminal, but not a flood."""
         log = BoundedLog(self.log_path)
         echoed: list[float] = []
-        assert process.stdout
-        for line in iter(lambda: process.stdout.readline(65_536), b""):
+        output = process.stdout
+        assert output
+        for line in iter(lambda: output.readline(65_536), b""):
             log.write(line)
+            self.ready = self.ready or self.program.ready_words in line
             now = time.monotonic()
             echoed = [moment for moment in echoed if now - moment < ECHO_SECONDS]
             if IMPORTANT.search(line) and len(echoed) < ECHO_LIMIT:
@@ -137,9 +142,13 @@ class Supervisor:
             for child in group:
                 child.look()
 
-    def child(self, name: str) -> Child:
-        """The child of this name."""
-        return next(child for group in self.groups for child in group if child.program.name == name)
+    def ready(self) -> bool:
+        """Whether all have said that they have started."""
+        return all(child.ready for group in self.groups for child in group)
+
+    def failing(self) -> Child | None:
+        """One that does not get going, if there is one."""
+        return next((child for group in self.groups for child in group if child.deaths > 1), None)
 
     def stop(self, hurry: Callable[[], bool]) -> None:
         """Stop all, last group first; who does not end in time, or when `hurry` turns true, is killed."""

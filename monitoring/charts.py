@@ -14,6 +14,8 @@ WIDTH = 900
 HEIGHT = 160
 # A bucket that has only just begun says nothing yet.
 YOUNGEST = 2.0
+# Leading digits of a scale: their halves are short as well.
+ROUND = (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def nice_ceiling(value: float) -> float:
     if value <= 2:
         return 2.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-9))
+    return next(step * power for step in ROUND if step * power >= value * (1 - 1e-9))
 
 
 def _box(x: float, width: float, base: float, share: float) -> str:

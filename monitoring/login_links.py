@@ -42,10 +42,12 @@ def consume_login_link(token: str) -> "User | None":
     """The user of a fresh link, which is used up by this; None for one that is used, old or unknown."""
     now = timezone.now()
     link = LoginLink.objects.filter(token_hash=_hash(token.strip()))
-    # The update is the lock: of two that post the same token at once one changes the row.
-    if not link.filter(used_at=None, expires_at__gt=now, user__is_active=True).update(used_at=now):
+    # The update is the lock: of two that post the same token at once one changes the row. It filters by the
+    # link's own columns only; a join would become a sub-select, which the loser would not ask again.
+    if not link.filter(used_at=None, expires_at__gt=now).update(used_at=now):
         return None
-    return link.select_related("user").get().user
+    user = link.select_related("user").get().user
+    return user if user.is_active else None
 
 
 def _hash(token: str) -> str:

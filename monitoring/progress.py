@@ -45,8 +45,8 @@ class Segment:
     width: float
 
 
-# In the order in which they are drawn; the words are also the legend.
-KINDS = ("succeeded", "running", "waiting", "dead", "cancelled", "trashed")
+# In the order in which they are drawn: what has ended grows from the left.
+KINDS = ("succeeded", "dead", "cancelled", "trashed", "running", "waiting")
 LENGTH = 1000.0
 # Nothing that exists is drawn narrower: three dead of a million must be seen.
 NARROWEST = 4.0

@@ -42,7 +42,7 @@ def shorten(text: str, length: int) -> str:
 def first_line(text: str, length: int = 200) -> str:
     """What a table shows of a message."""
     stripped = visible(text).strip()
-    return shorten(stripped.split("\n", 1)[0], length)
+    return shorten(stripped.split("\n", 1)[0].rstrip(), length)
 
 
 def pretty_json(text: str) -> Iterator[Token]:

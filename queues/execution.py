@@ -15,8 +15,8 @@ from typing import TypeVar
 from queues import codec, shutdown, store
 from queues.domain.fingerprint import fingerprint
 from queues.domain.outcomes import Cancel, Fail, Failure, Outcome, Reject, Snooze, Success
-from queues.domain.percentiles import summary
 from queues.domain.payload import PayloadError
+from queues.domain.percentiles import summary
 from queues.domain.records import Claim, Timing
 from queues.domain.settlement import Ended, Progress
 from queues.domain.states import AttemptKind
@@ -59,6 +59,7 @@ class Execution:
         self.holds_successes = False
         self._recorded = 0
         self._recorded_others: set[int] = set()
+        self._unanswered: Ended | None = None  # a checkpoint that may or may not have arrived
         self._lock = threading.Lock()
         self._closed = False
         self._renewed = monotonic()
@@ -156,7 +157,7 @@ class Execution:
             if self._closed or self.lost:
                 return
             self._renewed = monotonic()
-            ended = self._ended()
+            ended = self._unanswered or self._ended()
             if ended.any and not self.holds_successes:
                 self._settle(ended, final=False)
             else:
@@ -179,6 +180,10 @@ class Execution:
                 self._persist(lambda: store.run("count_late", run=self.claim.run_id, late=self.late))
 
     def _close(self) -> None:
+        if self._unanswered is not None:
+            self._settle(self._unanswered, final=False)
+            if self.lost:
+                return
         ended = self._ended()
         all_ended = len(self.succeeded) + len(self.others) == len(self.claim.ids)
         plain = not (ended.others or ended.values or ended.put_back) and self.claim.policy.keep_results is None
@@ -192,6 +197,8 @@ class Execution:
 
     def _settle(self, ended: Ended, *, final: bool) -> None:
         succeeded, others = len(ended.succeeded), set(ended.others)
+        # Repeated as it is: what has ended since then would pass for recorded if the first try had arrived.
+        self._unanswered = None if final else ended
         try:
             self.progress, stopping = settle_service.settle(
                 claim=self.claim,
@@ -205,6 +212,7 @@ class Execution:
         except LeaseLost:
             self.lost = True
             return
+        self._unanswered = None
         self.step += 1
         self.stopping |= stopping
         self._recorded += succeeded

@@ -29,7 +29,7 @@ def _one_of(field: str, enum: type) -> models.CheckConstraint:
     )
 
 
-class JSONText(models.TextField):
+class JSONText(models.TextField):  # type: ignore[type-arg]
     """A `json` column, read and written as its text.
 
     `json` keeps numbers exactly as written and costs half of `jsonb` at enqueue.
@@ -167,7 +167,7 @@ class Batch(models.Model):
     is_parent = models.BooleanField(default=False, db_default=False, help_text="its jobs are in its parts")
     part = models.PositiveIntegerField(null=True, blank=True, help_text="its number among the parts, from 1")
     stage = models.PositiveSmallIntegerField(default=1, db_default=1)
-    idempotency_key = models.CharField(max_length=200, null=True, blank=True, unique=True)  # noqa: DJ001
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True, unique=True)
     content_hash = models.CharField(max_length=64, blank=True, db_default="")
     first_job_id = models.BigIntegerField(null=True, blank=True)
     last_job_id = models.BigIntegerField(null=True, blank=True)

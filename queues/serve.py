@@ -25,8 +25,9 @@ HINT_AHEAD = 0.15
 class Server:
     """This process as a worker."""
 
-    def __init__(self, queues: list[str] | None = None) -> None:
+    def __init__(self, queues: list[str] | None = None, *, hints: bool = True) -> None:
         self.identity = workers.identify()
+        self._hints = hints
         self.keeper = Keeper(self.identity.id)
         self._sizes: dict[int, int] = {}
         self._jobs_in_chunk: dict[int, float] = {}
@@ -54,7 +55,7 @@ class Server:
     def serve(self, queue_id: int, seconds: float = SLICE) -> int:
         """Run what is due in a queue until nothing more can be had or the time is over; the jobs that ended.
 
-        Sends a hint for the next free slot when there is more than this one takes.
+        Sends a hint for the next free slot when there is more than this one takes (unless made without `hints`).
         """
         store.tune_for_work()
         policy = claim_service.policy(queue_id=queue_id)
@@ -69,16 +70,19 @@ class Server:
             if claim is None:
                 break
             if full and not hinted:
-                hinted = announce.send_hint(queue_id=queue_id)
+                hinted = self._hint(queue_id)
             ended += self.execute(claim)
             batches |= set(claim.batch_ids)
             left = until - monotonic()
             if left < HINT_AHEAD:
-                hinted = announce.send_hint(queue_id=queue_id) or hinted
+                hinted = self._hint(queue_id) or hinted
             if left <= 0:
                 break
         self._finish(batches, None)
         return ended
+
+    def _hint(self, queue_id: int) -> bool:
+        return self._hints and announce.send_hint(queue_id=queue_id)
 
     def take(self, policy: Policy) -> tuple[Claim | None, bool]:
         """A loaded claim, and whether it took all that was wanted."""
@@ -94,7 +98,7 @@ class Server:
         claim_service.load(claim=claim)
         jobs = sum(chunk.size for chunk in claim.chunks)
         self._jobs_in_chunk[queue] = jobs / len(claim.chunks)
-        return claim, jobs >= want or len(claim.chunks) >= look
+        return claim, jobs >= want or len(claim.chunks) >= look or claim.careful
 
     def execute(self, claim: Claim) -> int:
         """Run a claim to its settle; the number of jobs that ended."""

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.utils import InterfaceError, OperationalError
 from django.db.models import QuerySet
+from django.db.utils import InterfaceError, OperationalError
 from psycopg import errors
 
 from queues.sql import statement
@@ -75,10 +75,14 @@ def run_many(name: str, items: Sequence[Mapping[str, Any]]) -> None:
         cursor.executemany(statement(name).encode(), items)
 
 
-def copy(name: str, text: str) -> None:
-    """Send one finished block of lines through COPY."""
+def copy(name: str, text: str, *, meanwhile: Callable[[], T] | None = None) -> T | None:
+    """Send one finished block of lines through COPY; returns what `meanwhile`, done while it runs, returns.
+
+    Within a COPY the connection can do nothing else: `meanwhile` must not use it.
+    """
     with _cursor() as cursor, cursor.copy(statement(name).encode()) as stream:
         stream.write(text)
+        return meanwhile() if meanwhile is not None else None
 
 
 def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
@@ -90,7 +94,7 @@ def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
     text = f"INSERT INTO queues_operationitem (operation_id, job_id) SELECT %s, s.* FROM ({query}) s"  # noqa: S608
     with connections[alias()].cursor() as cursor:
         cursor.execute(text, (operation_id, *params))
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def explain(name: str, /, **values: Any) -> Any:
@@ -134,7 +138,7 @@ def in_transaction() -> bool:
     return bool(connections[alias()].in_atomic_block)
 
 
-def on_commit(work: Callable[[], None]) -> None:
+def on_commit(work: Callable[[], object]) -> None:
     """Do `work` when the caller's transaction has been committed, or now when there is none."""
     transaction.on_commit(work, using=alias(), robust=True)
 

@@ -5,6 +5,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_process_shutdown
 
+from queues import bells  # noqa: F401 - rings by itself when beat or the broker is gone
 from queues import serve
 from queues.services import announce
 from queues.services import archive as archive_service
@@ -55,7 +56,7 @@ def purge() -> int:
     return archive_service.purge()
 
 
-@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+@worker_process_shutdown.connect
 def leave(**_signal: Any) -> None:
     """A prefork child ends without running `atexit`; its row is to say so."""
     serve.leave()

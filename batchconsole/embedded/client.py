@@ -31,9 +31,7 @@ _held: dict[Path, FileLock] = {}
 _guard = threading.Lock()
 
 
-def ensure_running(
-    home: Path, report: Callable[[str], None] = lambda _: None, timeout: float = START_SECONDS
-) -> None:
+def ensure_running(home: Path, report: Callable[[str], None] = lambda _: None, timeout: float = START_SECONDS) -> None:
     """Return when the server of `home` accepts connections; it then stays until this process ends or calls `leave`.
 
     Starts it if need be. Safe to call again and from any thread; costs some 50 microseconds when it runs. `report`
@@ -134,7 +132,7 @@ def _phase(places: Places) -> str | None:
     note = holder_note(places.keeper_lock)
     if note is None:
         return None
-    return (note.split() + ["", ""])[1]
+    return [*note.split(), "", ""][1]
 
 
 def _answers(places: Places, phase: str | None) -> bool:

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 
@@ -51,10 +52,8 @@ class Keeper:
             self.phase("failed", f"{type(error).__name__}: {error}")
         else:
             self.phase("stopped")
-        try:
+        with suppress(OSError):
             self.places.sockets.rmdir()  # where the home's path is too long it is in /tmp: leave nothing there
-        except OSError:
-            pass
 
     def phase(self, name: str, detail: str = "") -> None:
         """Say where we are."""

@@ -98,7 +98,7 @@ class Server:
         return bool(self._pid_file())
 
     def orphan(self) -> int | None:
-        """The process id of a server whose keeper was killed, and which still runs (where the kernel did not end it)."""
+        """The process id of a server that still runs although its keeper was killed, if there is one."""
         lines = self._pid_file()
         if not lines or not lines[0].isdigit():
             return None

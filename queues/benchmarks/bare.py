@@ -97,6 +97,12 @@ def fill_chunks(address: str, queues: Sequence[int], start: int, stop: int, size
         connection.execute("VACUUM ANALYZE queues_chunk")
 
 
+def put_back(connection: "psycopg.Connection[Any]", run: int) -> None:
+    """Undo a claim. Not by rolling it back: psycopg forgets all prepared statements at a ROLLBACK."""
+    connection.execute("UPDATE queues_chunk SET state = 'ready' WHERE run_id = %s AND state = 'leased'", (run,))
+    connection.execute("DELETE FROM queues_run WHERE id = %s", (run,))
+
+
 def drain(connection: "psycopg.Connection[Any]", queue: int, want: int, worker: uuid.UUID) -> int:
     """Claim, load, parse and settle until nothing is left; the number of jobs."""
     claim, load, settle = (statement(name).encode() for name in ("claim", "load", "settle_whole"))

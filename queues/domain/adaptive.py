@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 
-def next_size(
-    size: int, elapsed: float, *, target: float = 5.0, smallest: int = 10, largest: int = 500
-) -> int:
+def next_size(size: int, elapsed: float, *, target: float = 5.0, smallest: int = 10, largest: int = 500) -> int:
     """The size of the next run after one of `size` jobs that took `elapsed` seconds.
 
     The rule is that of the pgqrs guide: a run that took less than half of `target` seconds grows by 3/2, one

@@ -37,9 +37,7 @@ _PASSES: Final = tuple(
         ("/", r"(?<![\w.~/-])[\w.~-]++(?:/[\w.~-]++){2,}+/?", "<path>"),
     )
 )
-_CLOCK: Final = (
-    r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:\s?[AaPp][Mm]\b)?(?:\s?(?:Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d))?"
-)
+_CLOCK: Final = r"\d{1,2}:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:\s?[AaPp][Mm]\b)?(?:\s?(?:Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d))?"
 # Not within a word, and not in a number, whose fraction or exponent would look like hex.
 _WORD_START: Final = r"(?<!\w)(?<!\d\.)(?!\d{1,60}[eE][-+]?\d*(?!\w))"
 _DIGIT_PASSES: Final = tuple(
@@ -49,8 +47,16 @@ _DIGIT_PASSES: Final = tuple(
         (r"\d[-/.]\d", rf"(?<!\d)\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}(?:[T ]{_CLOCK})?(?!\d)", "<time>"),
         (":", rf"(?<![\d:]){_CLOCK}(?![\d:])", "<time>"),
         ("0[xX]", r"(?<![0-9A-Za-z])0[xX][0-9a-fA-F]++(?![0-9A-Za-z])", "#"),
-        ("[0-9a-f]{6}", rf"{_WORD_START}(?=[a-f]{{0,40}}\d)(?=\d{{0,40}}[a-f])[0-9a-f]{{6,}}+(?![0-9A-Za-z])", "#"),
-        ("[0-9A-F]{6}", rf"{_WORD_START}(?=[A-F]{{0,40}}\d)(?=\d{{0,40}}[A-F])[0-9A-F]{{6,}}+(?![0-9A-Za-z])", "#"),
+        (
+            "[0-9a-f]{6}",
+            rf"{_WORD_START}(?=[a-f]{{0,40}}\d)(?=\d{{0,40}}[a-f])[0-9a-f]{{6,}}+(?![0-9A-Za-z])",
+            "#",
+        ),
+        (
+            "[0-9A-F]{6}",
+            rf"{_WORD_START}(?=[A-F]{{0,40}}\d)(?=\d{{0,40}}[A-F])[0-9A-F]{{6,}}+(?![0-9A-Za-z])",
+            "#",
+        ),
         # Tokens, digests in base 64, slugs with an id: long, unbroken, letters and digits.
         (
             r"[\w-]{16}",

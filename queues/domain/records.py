@@ -1,5 +1,6 @@
 """The rows that the engine works with, as plain records."""
 
+import builtins
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -46,7 +47,7 @@ class ClaimedChunk:
     first_id: int | None
     span: int | None
     job_ids: list[int] | None
-    ended: bytes | None
+    ended: builtins.bytes | None
     losses: int
     tries: int
     solo: bool

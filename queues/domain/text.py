@@ -29,9 +29,7 @@ _UNWANTED: Final = re.compile(
 )
 # Any of the above begins with one of these. A search for single characters runs at full speed, one for
 # sequences tries each of them at each place.
-_SUSPECT: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
-)
+_SUSPECT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: str, max_bytes: int = MESSAGE_BYTES) -> str:

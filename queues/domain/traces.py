@@ -132,14 +132,15 @@ def _message(error: BaseException) -> str:
 
 def _class_name(error: BaseException) -> str:
     try:
-        return _name_of(type(error))
+        kind: type = type(error)
+        return _name_of(kind)
     except Exception:
         # A metaclass may answer anything, or nothing.
         return clean(type.__repr__(type(error)), 512)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _name_of(kind: type[BaseException]) -> str:
+def _name_of(kind: type) -> str:
     module, name = str(kind.__module__), str(kind.__qualname__)
     return clean(name if module == "builtins" else f"{module}.{name}", 512)
 
@@ -162,9 +163,7 @@ def _stack(last: TracebackType | None, roots: tuple[str, ...]) -> _Stack:
     return _remembered(tuple(key), codes, last, roots)
 
 
-def _remembered(
-    key: tuple[object, ...], codes: list[CodeType], last: TracebackType, roots: tuple[str, ...]
-) -> _Stack:
+def _remembered(key: tuple[object, ...], codes: list[CodeType], last: TracebackType, roots: tuple[str, ...]) -> _Stack:
     stack = _known.pop(key, None)
     if stack is None:
         text = clean_ends(_formatted(last, len(codes)), _STACK_BYTES)

@@ -5,6 +5,7 @@ that answers a hint and finds more than it can take sends the next one, so one h
 """
 
 import logging
+from functools import partial
 
 from queues import store
 
@@ -16,16 +17,11 @@ LOST_AFTER = 5.0
 
 def announce(*, queue_id: int) -> None:
     """Hint at a queue once the open transaction has been committed. Never raises for a broker out of reach."""
-    store.on_commit(lambda: send_hint(queue_id=queue_id, answered=False))
+    store.on_commit(partial(send_hint, queue_id=queue_id))
 
 
-def send_hint(*, queue_id: int, answered: bool = False) -> bool:
-    """Send one hint, unless one is underway; whether the broker has taken it.
-
-    With `answered`, the hint underway is the caller's own and counts as answered. Takes at most about 200 ms.
-    """
-    if answered:
-        store.run("answer_hint", queue=queue_id)
+def send_hint(*, queue_id: int) -> bool:
+    """Send one hint, unless one is underway; whether the broker has taken it. Takes at most about 200 ms."""
     if not store.run("hint", queue=queue_id, lost_after=LOST_AFTER):
         return False
     from queues.tasks import serve_queue

@@ -21,10 +21,9 @@ from queues.services.intake import (
     blocks,
     check_key,
     encode,
-    lanes_of,
     parse_priority,
     parse_run_at,
-    take,
+    take_all,
     take_keys,
 )
 
@@ -61,9 +60,7 @@ def enqueue(
     at = parse_run_at(run_at)
     if key is not None:
         check_key(key, "key")
-    return insert_one(
-        queue_id=lane.id, handler=lane.handler, payload=payload, priority=level, run_at=at, key=key
-    )
+    return insert_one(queue_id=lane.id, handler=lane.handler, payload=payload, priority=level, run_at=at, key=key)
 
 
 def insert_one(
@@ -277,8 +274,7 @@ class _KeyTaken(Exception):
 def _content_hash(items: Iterator[Any], target: Target) -> str:
     intake, index = Intake(None), 0
     for block in blocks(items, target):
-        payloads, lanes, _mixed = lanes_of(block, target, index)
-        encode(payloads, lanes, target, intake, index)
+        encode(block, target, intake, index)
         index += len(block)
     return str(intake.digest.hexdigest())
 
@@ -309,12 +305,8 @@ def _with_keys(items: Iterator[Any], target: Target, intake: Intake) -> Iterator
 
 
 def _fill(items: Iterator[Any], target: Target, intake: Intake, room: int) -> None:
-    index = 0
-    for block in blocks(items, target):
-        if index + len(block) > room:
-            raise _too_many(None)
-        take(block, target, intake, index)
-        index += len(block)
+    if take_all(islice(items, room), target, intake) == room and next(items, None) is not None:
+        raise _too_many(None)
 
 
 def _complete(intake: Intake, target: Target, *, sealed: bool) -> None:
@@ -352,9 +344,7 @@ def _write_parts(head: dict[str, Any], target: Target, items: Iterator[Any]) -> 
                 free=whole.free,
             )
             content = islice(chain(block, items), settings.BATCH_MAX_JOBS)
-            for some in blocks(content, target):
-                take(some, target, part, index)
-                index += len(some)
+            index = take_all(content, target, part, first_index=index)
             _complete(part, replace(target, hashed=False), sealed=True)
             whole.first_job = whole.first_job or part.first_job
             whole.last_job = part.last_job or whole.last_job

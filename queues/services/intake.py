@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -80,6 +81,16 @@ def parse_run_at(value: datetime | None, place: str = "run_at") -> datetime | No
     return value
 
 
+@dataclass(slots=True)
+class Block:
+    """Jobs that are pulled, checked and encoded together; `index` is that of the first within the batch."""
+
+    index: int
+    texts: list[str]
+    lanes: list[tuple[int, datetime | None]]
+    mixed: bool
+
+
 def blocks(items: Iterator[Any], target: Target) -> Iterator[list[Any]]:
     """The items in blocks. They are pulled here, between statements, never within a COPY."""
     size = block_size(target.chunk_size)
@@ -87,35 +98,52 @@ def blocks(items: Iterator[Any], target: Target) -> Iterator[list[Any]]:
         yield block
 
 
-def take(block: list[Any], target: Target, intake: Intake, first_index: int) -> int:
-    """Write one block of a batch; returns how many jobs it has become. Raises `EnqueueError`."""
-    payloads, lanes, mixed = lanes_of(block, target, first_index)
-    texts = encode(payloads, lanes, target, intake, first_index)
+def take_all(items: Iterator[Any], target: Target, intake: Intake, *, first_index: int = 0) -> int:
+    """Write all items as jobs of one batch; the index after the last. Raises `EnqueueError`.
+
+    A block is pulled before the COPY of the one before it, since its source may use the same connection, and
+    encoded within that COPY, while the server is at work.
+    """
+    source = blocks(items, target)
+    pulled = next(source, None)
+    block = encode(pulled, target, intake, first_index) if pulled else None
+    index = first_index
+    while block is not None:
+        index += len(block.texts)
+        following, pulled = None, next(source, None)
+        if pulled is not None:
+            following = partial(encode, pulled, target, intake, index)
+        block = take(block, target, intake, following)
+    return index
+
+
+def take(block: Block, target: Target, intake: Intake, following: Callable[[], Block] | None) -> Block | None:
+    """Write one block; returns the next, which `following` encodes meanwhile."""
+    texts, lanes = block.texts, block.lanes
     places: Sequence[int] = range(len(texts))
     if intake.free is not None:
-        places = [place for place in places if first_index + place in intake.free]
-    if mixed:
+        places = [place for place in places if block.index + place in intake.free]
+    if block.mixed:
         places = sorted(places, key=lambda i: (lanes[i][0], _moment(lanes[i][1]), i))
-    texts, lanes = [texts[i] for i in places], [lanes[i] for i in places]
+    if block.mixed or intake.free is not None:
+        texts, lanes = [texts[i] for i in places], [lanes[i] for i in places]
+    if not texts:
+        return following() if following else None
     if intake.free is None:
         # Ids in the order of the lanes: each chunk is a range of its own.
         places = range(len(texts))
         first = store.one("reserve_ids", sequence="queues_job_id_seq", wanted=len(texts))
     else:
-        first = intake.base + first_index
-    if texts:
-        _write(texts, lanes, places, target, intake, first)
-    return len(texts)
+        first = intake.base + block.index
+    return _write(texts, lanes, places, target, intake, first, following)
 
 
-def encode(
-    payloads: list[Any],
-    lanes: list[tuple[int, datetime | None]],
-    target: Target,
-    intake: Intake,
-    first_index: int,
-) -> list[str]:
-    """The payloads' texts, added to the digest where one is wanted. Raises `EnqueueError`."""
+def encode(items: list[Any], target: Target, intake: Intake, first_index: int) -> Block:
+    """A block of items, checked and encoded, and added to the digest where one is wanted. Uses no connection.
+
+    Raises `EnqueueError`.
+    """
+    payloads, lanes, mixed = lanes_of(items, target, first_index)
     try:
         texts = codec.encode_block(payloads, target.rules, first_index=first_index)
     except PayloadError as error:
@@ -123,7 +151,7 @@ def encode(
     if target.hashed:
         for text, (priority, run_at) in zip(texts, lanes, strict=True):
             intake.digest.update(f"{priority}\t{_moment(run_at)}\t{text}\n".encode())
-    return texts
+    return Block(first_index, texts, lanes, mixed)
 
 
 def take_keys(items: list[Any], target: Target, intake: Intake) -> None:
@@ -207,19 +235,18 @@ def _write(
     target: Target,
     intake: Intake,
     first: int,
-) -> None:
+    following: Callable[[], Block] | None,
+) -> Block | None:
     """Write jobs with the ids `first` + place. Places may have gaps where a key was taken; chunks span them."""
-    cuts = cut([len(text) for text in texts], lanes, target.chunk_size)
+    cuts = cut(_sizes(texts), lanes, target.chunk_size)
     chunk = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(cuts))
     lines = []
     for number, c in enumerate(cuts, chunk):
         # Within a chunk places only rise, but may have gaps.
         for start, stop in neighbours(places[c.start : c.stop]):
             at = c.start + start
-            lines.append(
-                codec.copy_rows(first + places[at], number, intake.batch_id, texts[at : c.start + stop])
-            )
-    store.copy("copy_jobs", "".join(lines))
+            lines.append(codec.copy_rows(first + places[at], number, intake.batch_id, texts[at : c.start + stop]))
+    block = store.copy("copy_jobs", "".join(lines), meanwhile=following)
     store.run(
         "enqueue_chunks",
         queue=target.queue_id,
@@ -240,3 +267,9 @@ def _write(
     intake.total += len(texts)
     intake.first_job = low if intake.first_job is None else min(low, intake.first_job)
     intake.last_job = max(high, intake.last_job or 0)
+    return block
+
+
+def _sizes(texts: list[str]) -> list[int]:
+    """Payload bytes."""
+    return [len(text) if text.isascii() else len(text.encode()) for text in texts]

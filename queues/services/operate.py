@@ -30,13 +30,15 @@ class OperationRefused(ValueError):
 def matching(selection: dict[str, Any]) -> QuerySet[DeadLetter]:
     """The dead letters that a selection means. Raises `OperationRefused` for an unusable one.
 
-    Either `job_ids`, or any of `batch` (with its parts), `queue` (a name) and `fingerprint`, all of which
-    must match.
+    Either `job_ids`, or `{"all": True}`, or any of `batch` (with its parts), `queue` (a name) and
+    `fingerprint`, all of which must match.
     """
+    letters = DeadLetter.objects.all()
+    if selection == {"all": True}:
+        return letters
     known = {"job_ids", "batch", "queue", "fingerprint"}
     if not selection or set(selection) - known or ("job_ids" in selection and len(selection) > 1):
-        raise OperationRefused("a selection has job_ids, or some of batch, queue and fingerprint")
-    letters = DeadLetter.objects.all()
+        raise OperationRefused("a selection has job_ids, or all, or some of batch, queue and fingerprint")
     try:
         if "job_ids" in selection:
             return letters.filter(job_id__in=[int(job) for job in selection["job_ids"]])

@@ -126,9 +126,7 @@ class TestBlocks:
 
     def test_blocks_can_be_encoded_in_threads(self):
         results = []
-        threads = [
-            threading.Thread(target=lambda: results.append(codec.encode_block(ORDINARY))) for _ in range(4)
-        ]
+        threads = [threading.Thread(target=lambda: results.append(codec.encode_block(ORDINARY))) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -155,20 +153,13 @@ class TestCopyRows:
         assert codec.copy_rows(7, 3, None, ["1"]) == "7\t3\t\\N\t1\n"
 
     def test_backslashes_are_escaped_but_not_that_of_null(self):
-        assert (
-            codec.copy_rows(7, 3, None, ['"\\n"', '"\\\\N"'])
-            == '7\t3\t\\N\t"\\\\n"\n8\t3\t\\N\t"\\\\\\\\N"\n'
-        )
+        assert codec.copy_rows(7, 3, None, ['"\\n"', '"\\\\N"']) == '7\t3\t\\N\t"\\\\n"\n8\t3\t\\N\t"\\\\\\\\N"\n'
         assert codec.copy_rows(7, 3, 9, ['"\\t\\\\"']) == '7\t3\t9\t"\\\\t\\\\\\\\"\n'
 
     def test_no_texts_no_rows(self):
         assert codec.copy_rows(7, 3, 9, []) == ""
 
-    @given(
-        st.lists(
-            st.one_of(VALUES, VALUES.map(lambda value: JsonText(json.dumps(value, indent=1)))), max_size=5
-        )
-    )
+    @given(st.lists(st.one_of(VALUES, VALUES.map(lambda value: JsonText(json.dumps(value, indent=1)))), max_size=5))
     @settings(max_examples=150, derandomize=True, deadline=None)
     def test_the_rows_read_back_as_copy_reads_them(self, values):
         values = [value for value in values if isinstance(value, JsonText) or _passes(value)]

@@ -145,7 +145,7 @@ PIECES += [
 @pytest.mark.parametrize("piece", PIECES)
 def test_hostile_messages_cost_no_more_than_long_ones(piece):
     message = piece * 100_000
-    started = time.perf_counter()
+    started = time.process_time()
     normalise(message)
     normalise("x" + message)
-    assert time.perf_counter() - started < 0.2
+    assert time.process_time() - started < 0.2

@@ -82,9 +82,9 @@ class TestValues:
         value = [0]
         for _ in range(60):
             value = [value, value]
-        started = time.perf_counter()
+        started = time.process_time()
         assert "bytes allowed" in refusal(check_value, value).reason
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < 5
 
     def test_a_part_that_appears_twice_is_not_circular(self):
         part = [1]
@@ -195,10 +195,10 @@ class TestText:
         ['"', '\\"', '"\\"', "[]", "[[]", '{"', '["', "[1,", "\\", "0", "-", '"a":', "\\u0000", "[{}]"],
     )
     def test_a_hostile_megabyte_is_read_in_linear_time(self, piece):
-        started = time.perf_counter()
-        for start in ("", "[", '"', "[]" * 40 + '"'):
+        started = time.process_time()
+        for start in ("", "[", '"', "[]" * 70 + '"'):
             refusal(check_text, start + piece * (1_000_000 // len(piece)))
-        assert time.perf_counter() - started < 3
+        assert time.process_time() - started < 3
 
 
 class TestErrorsAndRules:

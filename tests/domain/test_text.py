@@ -57,10 +57,10 @@ def test_of_both_ends_the_end_is_kept_longer():
 
 def test_a_hundred_megabytes_cost_no_more_than_a_few_kilobytes():
     text = "\x1b[31m\0x" * (100 * 1024 * 1024 // 7)
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(clean(text).encode()) <= 8192
     assert len(clean_ends(text, 32768).encode()) <= 32768
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_limit_without_room_for_the_mark_is_refused():

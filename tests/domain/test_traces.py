@@ -197,9 +197,9 @@ class TestOddErrors:
 
     def test_a_hundred_megabytes_of_message(self):
         error = caught(fail, "x" * 100_000_000)
-        started = time.perf_counter()
+        started = time.process_time()
         facts = describe(error)
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
         assert len(facts.message.encode()) <= 8192
         assert "100,000,000 characters" in facts.message
 
@@ -261,9 +261,7 @@ class TestMemory:
     def test_it_forgets_the_oldest_and_keeps_what_is_used(self, monkeypatch):
         formatted = []
         format_tb = traces.traceback.format_tb
-        monkeypatch.setattr(
-            traces.traceback, "format_tb", lambda *args: formatted.append(1) or format_tb(*args)
-        )
+        monkeypatch.setattr(traces.traceback, "format_tb", lambda *args: formatted.append(1) or format_tb(*args))
         traces._known.clear()
         for number in range(1000):
             scope = {}

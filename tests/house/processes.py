@@ -17,7 +17,7 @@ def running(
     arguments: Sequence[str], env: dict[str, str], *, output: Path | None = None, cwd: Path = PROJECT
 ) -> Iterator["subprocess.Popen[str]"]:
     """A process that is killed at the end, if it still runs. Without `output` its answer can be read line by line."""
-    with open(output or os.devnull, "a") as file:
+    with Path(output or os.devnull).open("a") as file:
         process = subprocess.Popen(
             arguments,
             cwd=cwd,

@@ -52,9 +52,7 @@ class Home:
 
     def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         values = embedded.embedded_database(self.path)
-        return psycopg.connect(
-            host=values["HOST"], dbname=values["NAME"], user=values["USER"], autocommit=True
-        )
+        return psycopg.connect(host=values["HOST"], dbname=values["NAME"], user=values["USER"], autocommit=True)
 
     def one(self, statement: str) -> object:
         with self.connect() as connection:

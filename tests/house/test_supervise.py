@@ -34,7 +34,7 @@ while not stops:
     time.sleep(0.02)
 supervisor.stop(hurry=lambda: stops > 1)
 """
-# A child with a child of its own; it notes when it is told to stop, which "stubborn" ones do not do, nor "slow" ones soon.
+# A child with a child; it notes when it is told to stop, which "stubborn" ones never do, and "slow" ones not soon.
 CHILD = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_what_dies_is_started_again_and_its_children_end(start: Start) -> None:
         child.kill()
         again = supervised.family("work")
         assert again[0].pid != child.pid
-        wait_for(lambda: not alive([grandchild]), 5, "the grandchild to end")
+        wait_for(lambda stray=grandchild: not alive([stray]), 5, "the grandchild to end")
     assert "work ended with signal 9; starting it again in 0.5 s" in supervised.said()
     assert "starting it again in 1 s" in supervised.said()
 

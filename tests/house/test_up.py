@@ -16,6 +16,7 @@ from subprocess import Popen
 
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
 
 from batchconsole import embedded
 from batchconsole.embedded import Places
@@ -155,21 +156,17 @@ def test_a_port_in_use_is_refused_before_anything_starts(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("option", "value", "said"),
     [
-        (["--port", "70000"], "--port must be between"),
-        (["--port", "web"], "invalid int value"),
-        (["--workers", "0"], "--workers must be between"),
-        (["--host", "no such host"], "is no address"),
-        (["--host", "192.0.2.1"], "cannot listen on"),
-        (["--fast"], "unrecognized arguments"),
+        ("port", 70_000, "--port must be between"),
+        ("port", 0, "--port must be between"),
+        ("workers", 0, "--workers must be between"),
+        ("host", "no such host", "is no address"),
     ],
 )
-def test_bad_options_are_refused(site: Site, options: list[str], said: str) -> None:
-    done = site.run("up", *options)
-    assert done.returncode in (1, 2)
-    assert said in done.stdout
-    assert "Traceback" not in done.stdout
+def test_bad_options_are_refused(option: str, value: object, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        call_command("up", **{option: value})
 
 
 def test_an_unreachable_database_is_no_traceback(site: Site) -> None:

@@ -4,6 +4,7 @@ The hook is here, and not in a list of commands, because this is the one place t
 database: a web process, a worker, `manage.py migrate`, a script. Those that do not connect do not start anything.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.backends.postgresql import base, client
@@ -23,7 +24,7 @@ def _ensure_running(settings: dict[str, Any]) -> None:
 class DatabaseClient(client.DatabaseClient):
     """`manage.py dbshell`."""
 
-    def runshell(self, parameters: list[str]) -> None:
+    def runshell(self, parameters: Iterable[str]) -> None:
         """psql connects by itself."""
         _ensure_running(self.connection.settings_dict)
         super().runshell(parameters)

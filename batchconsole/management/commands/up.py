@@ -21,7 +21,7 @@ from batchconsole.programs import STOP_DATABASE_WITHIN, programs
 from batchconsole.supervise import Supervisor
 from batchconsole.terminal import Terminal
 
-WEB_SECONDS = 60.0
+READY_SECONDS = 120.0
 DATABASE_SECONDS = 5.0
 TICK = 0.1
 
@@ -44,10 +44,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Refuse what cannot work, before anything is touched."""
-        self.terminal = Terminal()
         address = Address(options["host"], options["port"])
+        address.check()
         if not 1 <= options["workers"] <= 256:
             raise CommandError("--workers must be between 1 and 256")
+        self.terminal = Terminal()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         try:
@@ -64,7 +65,7 @@ class Command(BaseCommand):
             empty_broker(settings.HOME)
             with self.terminal.step("Starting console, workers and scheduler"):
                 supervisor.start(programs(address.host, address.port, workers))
-                self._await_web(supervisor, address)
+                self._await_ready(supervisor, address)
             self._welcome(address, demo)
             self.preparing = False
             while not self.stop_signals:
@@ -92,13 +93,14 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             sync_queues()
 
-    def _await_web(self, supervisor: Supervisor, address: Address) -> None:
-        web = supervisor.child("web")
-        until = time.monotonic() + WEB_SECONDS
-        while not address.answers():
+    def _await_ready(self, supervisor: Supervisor, address: Address) -> None:
+        until = time.monotonic() + READY_SECONDS
+        while not (supervisor.ready() and address.answers()):
             supervisor.look()
-            if web.deaths > 1 or time.monotonic() > until:
-                raise CommandError(f"the console does not start: see {web.log_path}")
+            failing = supervisor.failing()
+            if failing or time.monotonic() > until:
+                what = failing.program.name if failing else "something"
+                raise CommandError(f"{what} does not start: see {settings.HOME / 'logs'}")
             time.sleep(TICK)
 
     def _welcome(self, address: Address, demo: bool) -> None:

@@ -1,0 +1,96 @@
+"""Files of jobs, read line by line: what is wrong with one names its line, and memory stays flat."""
+
+import csv
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
+
+from queues.domain.payload import DEFAULT_RULES, JsonText
+from queues.services.intake import EnqueueError
+
+FORMATS = ("jsonl", "csv")
+_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+
+
+def format_of(suffix: str) -> str | None:
+    """The format that a file name's ending means."""
+    return _SUFFIXES.get(suffix.lower())
+
+
+class Feed:
+    """The jobs of one file. `line_of` knows afterwards in which line each one began."""
+
+    def __init__(self, stream: BinaryIO, form: str) -> None:
+        self._stream = stream
+        self._form = form
+        # Only where the distance between a job's place and its line changes: blank lines, fields over two lines.
+        self._places = array("Q", [0])
+        self._offsets = array("Q", [1])
+        self.bytes_read = 0
+        self.lines = 0
+
+    def payloads(self) -> Iterator[Any]:
+        """Each job's payload. Raises `EnqueueError`, which names the line."""
+        return self._csv() if self._form == "csv" else self._jsonl()
+
+    def line_of(self, place: int) -> int:
+        """The line of the job at this place, both counted as people and programs do: from 1 and from 0."""
+        return place + self._offsets[bisect_right(self._places, place) - 1]
+
+    def _starts(self, place: int, line: int) -> None:
+        if line - place != self._offsets[-1]:
+            self._places.append(place)
+            self._offsets.append(line - place)
+
+    def _text_lines(self) -> Iterator[str]:
+        longest = DEFAULT_RULES.max_bytes
+        while line := self._stream.readline(longest + 3):
+            self.lines += 1
+            self.bytes_read += len(line)
+            if len(line.rstrip(b"\r\n")) > longest:
+                raise EnqueueError(f"line {self.lines}: more than {longest:,} bytes")
+            try:
+                text = line.decode("utf-8-sig" if self.lines == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise EnqueueError(f"line {self.lines}: not UTF-8 at byte {error.start + 1}") from None
+            yield text
+
+    def _jsonl(self) -> Iterator[JsonText]:
+        place = 0
+        for line in self._text_lines():
+            if text := line.strip(" \t\r\n"):
+                self._starts(place, self.lines)
+                place += 1
+                yield JsonText(text)
+
+    def _csv(self) -> Iterator[dict[str, str]]:
+        csv.field_size_limit(DEFAULT_RULES.max_bytes)
+        rows = csv.reader(self._text_lines(), strict=True)
+        header: list[str] | None = None
+        place, began = 0, 1
+        for row in self._csv_rows(rows):
+            if header is None:
+                header = _header(row, began)
+            elif row:
+                if len(row) != len(header):
+                    raise EnqueueError(f"line {began}: {len(row)} fields, but the header has {len(header)}")
+                self._starts(place, began)
+                place += 1
+                yield dict(zip(header, row, strict=True))
+            began = self.lines + 1
+
+    def _csv_rows(self, rows: Iterable[list[str]]) -> Iterator[list[str]]:
+        try:
+            yield from rows
+        except csv.Error as error:
+            raise EnqueueError(f"line {self.lines}: {error}") from None
+
+
+def _header(row: list[str], line: int) -> list[str]:
+    if not row or not all(row):
+        raise EnqueueError(f"line {line}: the header has a column without a name")
+    for place, name in enumerate(row):
+        if name in row[:place]:
+            raise EnqueueError(f"line {line}: the header has the column {name!r} twice")
+    return row

@@ -1,0 +1,112 @@
+"""Every route, for every role, by every method. A new route without a row here fails."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from queues.models import Batch, DeadLetter
+from tests.monitoring.worlds import ran_batch, waiting_batch
+
+ROLES = ("nobody", "stranger", "viewer", "operator")
+LOGIN, NO, OK, GONE = 302, 403, 200, 405
+
+# route: for GET and for POST the answer to nobody, stranger, viewer, operator.
+PAGE = ((LOGIN, NO, OK, OK), (GONE, GONE, GONE, GONE))
+DEED = ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 302))
+OPEN = ((OK, OK, OK, OK), (GONE, GONE, GONE, GONE))
+TABLE = {
+    "overview": PAGE,
+    "batches": PAGE,
+    "batch": PAGE,
+    "batch-cancel": DEED,
+    "dead-letters": PAGE,
+    "dead-letters-retry": DEED,
+    "dead-letters-delete": DEED,
+    "dead-letter": PAGE,
+    "dead-letter-payload": PAGE,
+    "queue-pause": DEED,
+    "queue-resume": DEED,
+    "panel": PAGE,
+    "help": PAGE,
+    # Those who are signed in are sent on from the sign-in form.
+    "login": ((OK, 302, 302, 302), (OK, 302, 302, 302)),
+    "login-link": ((OK, OK, OK, OK), (410, 410, 410, 410)),
+    "logout": ((GONE, GONE, GONE, GONE), (302, 302, 302, 302)),
+    "healthz": OPEN,
+    "readyz": OPEN,
+}
+
+
+def routes(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern.name or str(pattern.pattern)
+        elif pattern.app_name != "admin":
+            yield from routes(pattern.url_patterns)
+
+
+def address(name: str, batch: Batch, letter: DeadLetter) -> str:
+    from django.urls import reverse
+
+    arguments = {
+        "batch": [batch.pk],
+        "batch-cancel": [batch.pk],
+        "dead-letter": [letter.pk],
+        "dead-letter-payload": [letter.pk],
+        "queue-pause": ["tested"],
+        "queue-resume": ["tested"],
+        "panel": ["tiles"],
+    }
+    query = f"?job={letter.pk}" if name in ("dead-letters-retry", "dead-letters-delete") else ""
+    return reverse(name, args=arguments.get(name)) + query
+
+
+def test_every_route_has_a_row() -> None:
+    assert set(routes(get_resolver().url_patterns)) == set(TABLE)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", TABLE)
+def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str], Client]) -> None:
+    ran_batch(die=1)
+    batch = waiting_batch(1)
+    letter = DeadLetter.objects.get()
+    client, place = signed_in(role), ROLES.index(role)
+    url = address(name, batch, letter)
+    for method, expected in zip(("get", "post"), TABLE[name], strict=True):
+        response = getattr(client, method)(url, **({"data": {"job": letter.pk}} if method == "post" else {}))
+        assert response.status_code == expected[place], (method, url)
+        assert response["Content-Security-Policy"].startswith("default-src 'none'")
+        if expected[place] == LOGIN and name not in ("login", "logout") and role == "nobody":
+            assert response["Location"].startswith("/login/")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row is DEED])
+def test_a_deed_needs_the_form_of_this_site(name: str, person: Callable[[str], User]) -> None:
+    ran_batch(die=1)
+    batch = waiting_batch(1)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person("operator"))
+    url = address(name, batch, DeadLetter.objects.get())
+    response = client.post(url, {"job": DeadLetter.objects.get().pk})
+    assert response.status_code == 403
+    assert "out of date" in response.content.decode()
+    assert DeadLetter.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_fragment_request_is_not_sent_to_the_sign_in_page() -> None:
+    assert Client().get("/panels/tiles/", headers={"HX-Request": "true"}).status_code == 401
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("method", ["put", "delete", "patch"])
+def test_other_methods_are_not_known(method: str, signed_in: Callable[[str], Client]) -> None:
+    client = signed_in("operator")
+    for url in ("/", "/batches/", "/dead-letters/", "/dead-letters/retry/", "/panels/tiles/"):
+        assert getattr(client, method)(url).status_code == 405

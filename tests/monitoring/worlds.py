@@ -1,0 +1,47 @@
+"""Rows for the console to look at: batches by the real services, runs as a worker would have left them."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from queues.models import Batch, Queue, Run
+from queues.services.enqueue import enqueue_batch
+from tests.queues.working import drain, make_queue
+
+
+def ran_batch(*, succeed: int = 0, die: int = 0, name: str = "worked", queue: str = "tested") -> Batch:
+    """A batch that has been worked through, with its dead letters."""
+    if not Queue.objects.filter(name=queue).exists():
+        make_queue(queue)
+    items: list[Any] = [{"n": number} for number in range(succeed)]
+    items += [{"die": number} for number in range(die)]
+    batch = enqueue_batch("tested.do", items, name=name, queue=queue)
+    drain(queue)
+    batch.refresh_from_db()
+    return batch
+
+
+def waiting_batch(size: int = 3, **options: Any) -> Batch:
+    """A batch that nobody works on."""
+    if not Queue.objects.filter(name="tested").exists():
+        make_queue()
+    return enqueue_batch("tested.do", [{"n": number} for number in range(size)], **options)
+
+
+def run(queue: Queue, *, started: timedelta, ended: timedelta | None, **counts: Any) -> Run:
+    """A run that started so long ago and ended so long ago, or still runs."""
+    now: datetime = timezone.now()
+    finished = None if ended is None else now - ended
+    return Run.objects.create(
+        queue=queue,
+        worker_id=uuid.uuid4(),
+        started_at=now - started,
+        finished_at=finished,
+        state="running" if ended is None else "done",
+        lease_until=now + timedelta(seconds=30),
+        chunks=1,
+        claimed=counts.pop("claimed", sum(counts.get(name, 0) for name in ("succeeded", "failed"))),
+        **counts,
+    )
