@@ -71,10 +71,8 @@ def register(*, identity: Identity, queues: list[str]) -> None:
 
 
 def beat(*, worker_id: uuid.UUID, state: WorkerState, processed: int, failed: int) -> bool:
-    """A heartbeat, with the jobs done since the last; False when the worker was taken for gone."""
-    return bool(
-        store.run("beat_worker", worker=worker_id, state=state.value, processed=processed, failed=failed)
-    )
+    """A heartbeat, with the jobs done since the last; False when the worker's row is gone."""
+    return bool(store.run("beat_worker", worker=worker_id, state=state.value, processed=processed, failed=failed))
 
 
 def leave(*, worker_id: uuid.UUID, processed: int = 0, failed: int = 0) -> None:
