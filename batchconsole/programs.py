@@ -5,9 +5,9 @@ import sys
 from batchconsole.celery import CONTROL, WORK
 from batchconsole.supervise import Program
 
-# Stopping takes ten seconds at most, counted from its start: 1 s for beat, then the workers finish the run they are in,
-# then the console closes its sockets. What is left is for PostgreSQL.
-STOP_WITHIN = {"beat": 1.0, WORK: 5.5, CONTROL: 5.5, "web": 7.5}
+# Stopping takes ten seconds at most, counted from its start: beat wakes once a second, then the workers finish what
+# they have begun, then the console closes its sockets. What is left is for PostgreSQL.
+STOP_WITHIN = {"beat": 2.0, WORK: 7.0, CONTROL: 7.0, "web": 8.0}
 STOP_DATABASE_WITHIN = 9.5
 
 

@@ -106,6 +106,8 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         **{name: {"level": "INFO"} for name in ("batchconsole", "monitoring", "queues")},
+        # Two lines for each ring and hint, several times a second.
+        **{name: {"level": "WARNING"} for name in ("celery.worker.strategy", "celery.app.trace")},
     },
 }
 
@@ -127,6 +129,18 @@ QUEUE_DEFAULTS: dict[str, Any] = {
     "jitter": env_number("BATCHCONSOLE_JITTER", 0.25),
 }
 LEASE_SECONDS = env_number("BATCHCONSOLE_LEASE_SECONDS", 12.0, minimum=1)
-# Retention of what has ended, in seconds.
+
+# --- Retention of what has ended, in seconds ---
+# Finished jobs: how long they stay in the hot tables, then in the archive. New queues start with these; each
+# queue has its own.
 ARCHIVE_AFTER = env_number("BATCHCONSOLE_ARCHIVE_AFTER", 3_600.0)
 PURGE_AFTER = env_number("BATCHCONSOLE_PURGE_AFTER", 30 * 86_400.0)
+QUEUE_DEFAULTS |= {"archive_after": ARCHIVE_AFTER, "purge_after": PURGE_AFTER}
+# Deleted jobs can be brought back for this long, then they are archived as deleted.
+TRASH_AFTER = env_number("BATCHCONSOLE_TRASH_AFTER", 72 * 3_600.0)
+RUN_RETENTION = env_number("BATCHCONSOLE_RUN_RETENTION", 14 * 86_400.0)
+# Of jobs that have left the hot tables; a dead letter's tries stay with it.
+ATTEMPT_RETENTION = env_number("BATCHCONSOLE_ATTEMPT_RETENTION", 30 * 86_400.0)
+WORKER_RETENTION = env_number("BATCHCONSOLE_WORKER_RETENTION", 7 * 86_400.0)
+OPERATION_RETENTION = env_number("BATCHCONSOLE_OPERATION_RETENTION", 90 * 86_400.0)
+AUDIT_RETENTION = env_number("BATCHCONSOLE_AUDIT_RETENTION", 365 * 86_400.0)

@@ -50,6 +50,7 @@ class Child:
         self.log_path = logs / f"{program.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.ready = False
+        self.last_words = ""
         self.deaths = 0  # in a row
         self.started_at = 0.0
         self.start_again_at = 0.0
@@ -111,6 +112,7 @@ class Child:
         assert output
         for line in iter(lambda: output.readline(65_536), b""):
             log.write(line)
+            self.last_words = line.decode(errors="replace").strip() or self.last_words
             self.ready = self.ready or self.program.ready_words in line
             now = time.monotonic()
             echoed = [moment for moment in echoed if now - moment < ECHO_SECONDS]

@@ -86,8 +86,7 @@ def sparkline(values: Sequence[float], width: int = 100, height: int = 24) -> st
     top = max(values, default=0.0) or 1.0
     step = width / max(1, len(values) - 1)
     return " ".join(
-        f"{place * step:.1f},{height - 1 - value / top * (height - 2):.1f}"
-        for place, value in enumerate(values)
+        f"{place * step:.1f},{height - 1 - value / top * (height - 2):.1f}" for place, value in enumerate(values)
     )
 
 

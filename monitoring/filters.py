@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 
+from monitoring.texts import UNSEEN
 from queues.domain.states import BatchState
 from queues.selectors.batches import BatchQuery
 from queues.selectors.dead_letters import Cursor, DeadLetterQuery
@@ -20,7 +21,13 @@ PLACE = re.compile(r"(\d{1,17})-(\d{1,18})", re.ASCII)
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
     """The filter among the parameters of an address: known names with a value."""
-    return {name: values[name].strip()[:LONGEST] for name in KNOWN if values.get(name, "").strip()}
+    given = {name: storable(values.get(name, ""))[:LONGEST] for name in KNOWN}
+    return {name: value for name, value in given.items() if value}
+
+
+def storable(text: str) -> str:
+    """The text without unseen characters (PostgreSQL cannot hold all of them) and without space around it."""
+    return UNSEEN.sub("", text).strip()
 
 
 def parse(query_string: str) -> dict[str, str]:

@@ -3,8 +3,7 @@
 ICONS = {
     "check": '<circle cx="8" cy="8" r="6.25" class="fill"/><path d="m5.2 8.2 2 2 3.6-4.2" class="cut"/>',
     "cross": (
-        '<path d="M8 1.6 14.4 8 8 14.4 1.6 8Z" class="fill"/>'
-        '<path d="m6.2 6.2 3.6 3.6m0-3.6-3.6 3.6" class="cut"/>'
+        '<path d="M8 1.6 14.4 8 8 14.4 1.6 8Z" class="fill"/><path d="m6.2 6.2 3.6 3.6m0-3.6-3.6 3.6" class="cut"/>'
     ),
     "half": '<circle cx="8" cy="8" r="5.5"/><path d="M8 2.5a5.5 5.5 0 0 1 0 11Z" class="fill"/>',
     "partly": '<path d="M8 2 14.2 13.2H1.8Z"/><path d="M8 6.2v3.4m0 1.6v.4"/>',
@@ -19,14 +18,10 @@ ICONS = {
     "batches": '<path d="m8 2 6 3-6 3-6-3Zm-6 6 6 3 6-3M2 11l6 3 6-3"/>',
     "dead-letters": '<path d="M2 4h12v8.5H2Zm0 .5 6 4.5 6-4.5"/>',
     "admin": (
-        '<path d="M2 4.5h7m4 0h1m-12 7h1m4 0h7"/>'
-        '<circle cx="11" cy="4.5" r="1.8"/>'
-        '<circle cx="5" cy="11.5" r="1.8"/>'
+        '<path d="M2 4.5h7m4 0h1m-12 7h1m4 0h7"/><circle cx="11" cy="4.5" r="1.8"/><circle cx="5" cy="11.5" r="1.8"/>'
     ),
     "system": (
-        '<circle cx="8" cy="8" r="5.5"/>'
-        '<path d="M8 2.5v11" />'
-        '<path d="M8 2.5a5.5 5.5 0 0 1 0 11Z" class="fill"/>'
+        '<circle cx="8" cy="8" r="5.5"/><path d="M8 2.5v11" /><path d="M8 2.5a5.5 5.5 0 0 1 0 11Z" class="fill"/>'
     ),
     "sun": (
         '<circle cx="8" cy="8" r="3"/>'
@@ -34,10 +29,7 @@ ICONS = {
         'M4.1 11.9 3 13"/>'
     ),
     "moon": '<path d="M13.5 9.5A6 6 0 0 1 6.5 2.5a6 6 0 1 0 7 7Z"/>',
-    "help": (
-        '<circle cx="8" cy="8" r="6.25"/>'
-        '<path d="M6.2 6.2c0-2.3 3.6-2.3 3.6 0 0 1.5-1.8 1.5-1.8 2.9m0 1.9v.3"/>'
-    ),
+    "help": ('<circle cx="8" cy="8" r="6.25"/><path d="M6.2 6.2c0-2.3 3.6-2.3 3.6 0 0 1.5-1.8 1.5-1.8 2.9m0 1.9v.3"/>'),
     "user": '<circle cx="8" cy="5.5" r="2.75"/><path d="M2.8 14c.4-3 2.5-4.5 5.2-4.5s4.8 1.5 5.2 4.5"/>',
     "close": '<path d="m4 4 8 8m0-8-8 8"/>',
     "left": '<path d="M10 3.5 5.5 8l4.5 4.5"/>',

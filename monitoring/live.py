@@ -167,11 +167,7 @@ class Hub:
         self, loop: asyncio.AbstractEventLoop, thread: ThreadPoolExecutor, reader: Reader, tick: int
     ) -> None:
         watched = {topic for socket in self.sockets for topic in socket.topics}
-        due = [
-            topic
-            for topic in watched
-            if topic not in self.rendered or tick % panels.PANELS[topic.panel].every == 0
-        ]
+        due = [topic for topic in watched if topic not in self.rendered or tick % panels.PANELS[topic.panel].every == 0]
         started = time.monotonic()
         try:
             found = await loop.run_in_executor(thread, reader.read, due)

@@ -37,9 +37,7 @@ class MetricPoint(models.Model):
     bytes = models.PositiveBigIntegerField()
     wait_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, over the runs")
     wait_p95 = models.FloatField(null=True, blank=True)
-    handler_p50 = models.FloatField(
-        null=True, blank=True, help_text="milliseconds, median of the runs' medians"
-    )
+    handler_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, median of the runs' medians")
     handler_p95 = models.FloatField(null=True, blank=True)
 
     class Meta:

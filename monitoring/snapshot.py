@@ -154,9 +154,7 @@ class Snapshot:
         return lines
 
 
-def _queue_line(
-    queue: figures.QueueFigures, estimate: figures.Estimate | None, running: int, rate: float
-) -> QueueLine:
+def _queue_line(queue: figures.QueueFigures, estimate: figures.Estimate | None, running: int, rate: float) -> QueueLine:
     waiting, scheduled, dead = queue.waiting, queue.scheduled, queue.dead
     if estimate is not None:
         # An estimate is ten seconds old at most; what is counted now is the least there can be.

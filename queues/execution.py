@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from time import monotonic
 from typing import TypeVar
 
@@ -35,6 +36,15 @@ TIMEOUT_GRACE = 2.0
 # How long a commit is tried again while the database is away. The lease may end meanwhile; the fence tells.
 COMMIT_PATIENCE = 120.0
 EXIT_TIMEOUT = 70
+# Beyond these PostgreSQL and Python disagree about what is a time; who means "never" wants Cancel.
+LONGEST_SNOOZE = 100 * 365 * 86_400.0
+LAST_YEAR = 9_999
+
+
+def _can_wait(until: object) -> bool:
+    if isinstance(until, datetime):
+        return until.tzinfo is not None and until.year < LAST_YEAR
+    return isinstance(until, (int, float)) and abs(until) < LONGEST_SNOOZE
 
 
 class Execution:
@@ -92,6 +102,8 @@ class Execution:
                 self._fail(index, AttemptKind.ERROR, "Fail", reason, started)
             case Reject(reason=reason):
                 self._fail(index, AttemptKind.REJECTED, "Reject", reason, started)
+            case Snooze(until=until) if not _can_wait(until):
+                self._fail(index, AttemptKind.ERROR, "BadSnooze", f"no job can wait until {until!r}", started)
             case Snooze() | Cancel():
                 self.others[index] = value
             case _:

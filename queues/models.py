@@ -283,9 +283,14 @@ class Chunk(models.Model):
             models.Index(fields=["queue", "created_at", "id"], name="chunk_created"),
             models.Index(fields=["queue", "id"], name="chunk_parked", condition=Q(state="parked")),
             models.Index(
-                fields=["finished_at", "id"],
+                fields=["queue", "finished_at", "id"],
                 name="chunk_to_archive",
                 condition=Q(state__in=["done", "cancelled"], archived_at=None),
+            ),
+            models.Index(
+                fields=["created_at", "id"],
+                name="chunk_trash",
+                condition=Q(state="parked", held_why="trashed"),
             ),
         ]
 
@@ -469,7 +474,7 @@ class ArchivedJob(models.Model):
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["batch_id", "id"], name="archived_batch"),
-            models.Index(fields=["finished_at", "id"], name="archived_finished_at"),
+            models.Index(fields=["queue", "finished_at", "id"], name="archived_queue"),
         ]
 
     def __str__(self) -> str:

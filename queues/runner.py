@@ -11,14 +11,12 @@ from typing import Any
 
 from django.db import connections
 
-from queues import store
+from queues import shutdown, store
 from queues.domain.acknowledge import acknowledge
 from queues.domain.outcomes import Fail, Job, JobTimeout, Outcome, Success
 from queues.execution import Execution
 from queues.handlers import Handler
 
-# What a handler may raise and survive as a worker: sys.exit() in a library is a failed job, not a stop.
-CAUGHT = (Exception, SystemExit)
 
 
 def run(execution: Execution, handler: Handler) -> None:
@@ -36,6 +34,12 @@ def run(execution: Execution, handler: Handler) -> None:
         _threads(execution, handler)
     else:
         _sequential(execution, handler, mark=False)
+
+
+def _stops(error: BaseException) -> bool:
+    """Whether it is meant for the process. Else it is the job's: also sys.exit() in a library, or gevent's Timeout."""
+    ending = isinstance(error, (SystemExit, asyncio.CancelledError)) and shutdown.requested()
+    return ending or isinstance(error, KeyboardInterrupt)
 
 
 def job_at(execution: Execution, index: int) -> Job:
@@ -78,11 +82,13 @@ def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None:
                     value = function(job)
         except Outcome as outcome:
             execution.note(index, outcome, started)
-        except CAUGHT as error:
-            execution.note_error(index, error, started)
         except JobTimeout:
             execution.note_timeout(index, started)
             store.reset()  # it may have been interrupted in the middle of a query
+        except BaseException as error:
+            if _stops(error):
+                raise
+            execution.note_error(index, error, started)
         else:
             if value is None:
                 succeeded.append(index)
@@ -157,13 +163,13 @@ async def _one(execution: Execution, handler: Handler, index: int) -> None:
             value = await handler.function(job_at(execution, index))
     except Outcome as outcome:
         execution.note(index, outcome, started)
-    except CAUGHT as error:
+    except BaseException as error:
+        if _stops(error):
+            raise
         if clock.expired():
             execution.note_timeout(index, started)
         else:
             execution.note_error(index, error, started)
-    except asyncio.CancelledError as error:
-        execution.note_error(index, error, started)
     else:
         execution.note(index, value, started)
     finally:
@@ -201,7 +207,9 @@ def _call(execution: Execution, function: Callable[[Job], Any], index: int) -> N
         value = function(job_at(execution, index))
     except Outcome as outcome:
         execution.note(index, outcome, started)
-    except CAUGHT as error:
+    except BaseException as error:
+        if _stops(error):
+            raise
         execution.note_error(index, error, started)
     else:
         execution.note(index, value, started)
@@ -227,11 +235,13 @@ def _whole(execution: Execution, handler: Handler) -> None:
         outcomes = _outcomes(answer, jobs)
     except Outcome as outcome:
         outcomes = [outcome] * len(jobs)
-    except CAUGHT as error:
-        outcomes = [error] * len(jobs)
     except JobTimeout as late:
         outcomes = [late] * len(jobs)
         store.reset()
+    except BaseException as error:
+        if _stops(error):
+            raise
+        outcomes = [error] * len(jobs)
     _note_whole(execution, indexes, outcomes, started)
 
 

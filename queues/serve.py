@@ -6,6 +6,7 @@ import os
 from time import monotonic
 
 from django.conf import settings
+from django.db import connections
 
 from queues import handlers, runner, shutdown, store
 from queues.domain.adaptive import next_size
@@ -109,7 +110,7 @@ class Server:
             self._call(execution)
         finally:
             self.keeper.execution = None
-            store.mend(outer=outer)
+            _mend(outer=outer)
             execution.close()
         ended = len(execution.succeeded) + len(execution.others)
         self.keeper.processed += ended
@@ -139,6 +140,25 @@ class Server:
         if done := batches - holding:
             finish.finish(batches=done)
         return batches & holding
+
+
+def _mend(*, outer: bool) -> None:
+    """Drop a connection that a handler has broken or left within a transaction; `outer` is the caller's own.
+
+    A plain BEGIN is known to psycopg only: left open, nothing that follows would ever be committed.
+    """
+    connection = connections[store.alias()]
+    raw = connection.connection
+    if raw is None:
+        return
+    left_open = not outer and (
+        connection.in_atomic_block or not connection.get_autocommit() or bool(raw.info.transaction_status)
+    )
+    if left_open:
+        # Else Django keeps the closed connection for the end of a block that will never come.
+        connection.in_atomic_block = False
+    if left_open or raw.closed or raw.broken:
+        connection.close()
 
 
 _server: Server | None = None

@@ -5,15 +5,17 @@ while statements are bound on the server and can stay prepared. psycopg's errors
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import count
 from typing import Any, TypeVar
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
 from django.db.utils import InterfaceError, OperationalError
-from psycopg import errors
+from psycopg import errors, sql
 
 from queues.sql import statement
 
@@ -25,6 +27,8 @@ T = TypeVar("T")
 # Errors after which the connection is of no more use.
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
 LockTimeout = errors.LockNotAvailable
+_PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_explained = count()
 REPEATABLE = (errors.DeadlockDetected, errors.SerializationFailure)
 
 
@@ -45,16 +49,26 @@ def _cursor() -> "psycopg.Cursor[Row]":
     return psycopg.Cursor(raw_connection())
 
 
+def _bound(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists of whole numbers as PostgreSQL writes an array: psycopg takes 2 µs for each element, this 0.1 µs."""
+    return {
+        name: "{" + ",".join(map(str, value)) + "}"
+        if type(value) is list and {*map(type, value)} == {int}
+        else value
+        for name, value in values.items()
+    }
+
+
 def rows(name: str, /, **values: Any) -> list[Row]:
     """All rows of a statement that returns some."""
     with _cursor() as cursor:
-        return cursor.execute(statement(name).encode(), values).fetchall()
+        return cursor.execute(statement(name).encode(), _bound(values)).fetchall()
 
 
 def row(name: str, /, **values: Any) -> Row | None:
     """The first row of a statement, or None."""
     with _cursor() as cursor:
-        return cursor.execute(statement(name).encode(), values).fetchone()
+        return cursor.execute(statement(name).encode(), _bound(values)).fetchone()
 
 
 def one(name: str, /, **values: Any) -> Any:
@@ -66,7 +80,7 @@ def one(name: str, /, **values: Any) -> Any:
 def run(name: str, /, **values: Any) -> int:
     """The number of rows that a statement has changed."""
     with _cursor() as cursor:
-        return cursor.execute(statement(name).encode(), values).rowcount
+        return cursor.execute(statement(name).encode(), _bound(values)).rowcount
 
 
 def run_many(name: str, items: Sequence[Mapping[str, Any]]) -> None:
@@ -98,10 +112,21 @@ def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
 
 
 def explain(name: str, /, **values: Any) -> Any:
-    """PostgreSQL's plan of a statement, executed in a transaction that is rolled back. For tests and doctor."""
+    """PostgreSQL's plan of a statement as a worker runs it: the generic one. For tests and doctor.
+
+    The statement is executed, in a transaction that is rolled back.
+    """
+    names = list(dict.fromkeys(_PLACEHOLDER.findall(statement(name))))
+    text = _PLACEHOLDER.sub(lambda found: f"${names.index(found[1]) + 1}", statement(name)).replace("%%", "%")
+    prepared = f"explained_{next(_explained)}"
     with transaction.atomic(alias()), _cursor() as cursor:
-        text = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement(name)
-        plan = cursor.execute(text.encode(), values).fetchone()
+        literals = [sql.Literal(value).as_string(cursor) for value in map(_bound(values).get, names)]
+        given = f"({', '.join(literals)})" if literals else ""
+        cursor.execute(b"SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute(f"PREPARE {prepared} AS {text}".encode(), prepare=False)
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {prepared}{given}".encode(), prepare=False)
+        plan = cursor.fetchone()
+        cursor.execute(f"DEALLOCATE {prepared}".encode(), prepare=False)
         transaction.set_rollback(True, alias())
     return plan[0] if plan else None
 

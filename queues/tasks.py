@@ -53,7 +53,7 @@ def archive() -> int:
 @shared_task(name="queues.tasks.purge", ignore_result=True)
 def purge() -> int:
     """Drop what is past its retention."""
-    return archive_service.purge()
+    return sum(archive_service.purge().values())
 
 
 @worker_process_shutdown.connect

@@ -17,6 +17,8 @@ from batchconsole.pythonpath import child_environment
 
 # Crash recovery replays up to `max_wal_size` of changes; on a slow disk that takes minutes.
 START_SECONDS = 300.0
+# A process that has had the server before rather fails than hangs: its request or its job has waited long enough.
+RETURN_SECONDS = 15.0
 TICK = 0.02
 HURRY_SECONDS = 0.7
 ALREADY_KEPT = 3  # exit code of a keeper that finds another one
@@ -34,12 +36,13 @@ _guard = threading.Lock()
 def ensure_running(home: Path, report: Callable[[str], None] = lambda _: None, timeout: float = START_SECONDS) -> None:
     """Return when the server of `home` accepts connections; it then stays until this process ends or calls `leave`.
 
-    Starts it if need be. Safe to call again and from any thread; costs some 50 microseconds when it runs. `report`
+    Starts it if need be. Safe to call again and from any thread; costs some 100 microseconds when it runs. `report`
     is told in words what is being waited for, once for each change.
     """
     places = Places.of(home)
     with _guard:
-        wait = _Wait(time.monotonic() + timeout, report)
+        limit = min(timeout, RETURN_SECONDS) if home in _held else timeout
+        wait = _Wait(time.monotonic() + limit, report)
         if home not in _held:
             _held[home] = _users_lock(places, wait)
         started = False
@@ -47,8 +50,7 @@ def ensure_running(home: Path, report: Callable[[str], None] = lambda _: None, t
             if phase is None:
                 if started:
                     _raise_failure(places)
-                _start_keeper(places)
-                started = True
+                started = _start_keeper(places)
             wait.tick(PHASES.get(phase or "", "starting PostgreSQL"))
 
 
@@ -143,8 +145,8 @@ def _answers(places: Places, phase: str | None) -> bool:
         return probe.connect_ex(str(places.socket)) == 0
 
 
-def _start_keeper(places: Places) -> None:
-    """Start one; it has its lock when this returns, unless somebody else was quicker."""
+def _start_keeper(places: Places) -> bool:
+    """Start one, which has its lock when this returns; False when somebody else was quicker."""
     with open_log(places.log) as log:
         done = subprocess.run(
             [sys.executable, "-m", "batchconsole.embedded.keeper", str(places.home)],
@@ -157,6 +159,7 @@ def _start_keeper(places: Places) -> None:
         )
     if done.returncode not in (0, ALREADY_KEPT):
         raise EmbeddedError(f"the keeper of PostgreSQL does not start: see {places.log}")
+    return done.returncode == 0
 
 
 def _raise_failure(places: Places) -> None:

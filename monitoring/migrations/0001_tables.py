@@ -20,9 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("token_hash", models.CharField(max_length=64, unique=True)),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
@@ -46,9 +44,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("minute", models.DateTimeField()),
                 ("runs", models.PositiveIntegerField()),
@@ -65,16 +61,12 @@ class Migration(migrations.Migration):
                 ("wait_p95", models.FloatField(blank=True, null=True)),
                 (
                     "handler_p50",
-                    models.FloatField(
-                        blank=True, help_text="milliseconds, median of the runs' medians", null=True
-                    ),
+                    models.FloatField(blank=True, help_text="milliseconds, median of the runs' medians", null=True),
                 ),
                 ("handler_p95", models.FloatField(blank=True, null=True)),
                 (
                     "queue",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="queues.queue"
-                    ),
+                    models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to="queues.queue"),
                 ),
             ],
             options={

@@ -141,9 +141,7 @@ def when(moment: datetime | None, form: str = "ago") -> SafeString | str:
 @register.simple_tag
 def icon(name: str, label: str = "") -> SafeString:
     """A drawing of 16 by 16; without a label it is only for the eye."""
-    attributes = (
-        format_html(' role="img" aria-label="{}"', label) if label else mark_safe(' aria-hidden="true"')
-    )
+    attributes = format_html(' role="img" aria-label="{}"', label) if label else mark_safe(' aria-hidden="true"')
     return format_html(
         '<svg class="icon" viewBox="0 0 16 16" width="16" height="16"{}>{}</svg>',
         attributes,

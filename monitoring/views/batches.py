@@ -61,6 +61,9 @@ def cancel_batch(request: HttpRequest, batch_id: int) -> HttpResponse:
     line = Snapshot({batch_id}).batch(batch_id)
     if line is None:
         raise Http404(f"there is no batch {batch_id}")
+    if line.row.state is not BatchState.RUNNING:
+        messages.info(request, f"The batch has ended already: it is {line.row.state}.")
+        return redirect("batch", batch_id=batch_id)
     if request.method != "POST":
         return ask(request, _cancel_question(line.row.name or f"batch {batch_id}", line.counts))
     from queues.services import cancel

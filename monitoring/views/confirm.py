@@ -8,6 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from monitoring.filters import storable
+
 # From so many on the number is typed to confirm it.
 TYPED_FROM = 1_000
 LONGEST_REASON = 300
@@ -52,7 +54,7 @@ def mistyped(request: HttpRequest, question: Question) -> str:
 
 def who(request: HttpRequest) -> dict[str, Any]:
     """Whom the audit will name, and the reason given."""
-    reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+    reason = storable(request.POST.get("reason", ""))[:LONGEST_REASON]
     return {"actor": request.user.get_username(), "source": "page", "reason": reason}
 
 

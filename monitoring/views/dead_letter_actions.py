@@ -37,9 +37,7 @@ class Deed:
     dangerous: bool = False
 
 
-RETRY = Deed(
-    "retry_dead", "Retry", "retried", "They run again with all their attempts, as soon as a worker is free."
-)
+RETRY = Deed("retry_dead", "Retry", "retried", "They run again with all their attempts, as soon as a worker is free.")
 DELETE = Deed("delete_dead", "Delete", "deleted", "They are moved to the trash and do not run again.", True)
 
 

@@ -9,9 +9,7 @@ from monitoring.permissions import operator_required
 from monitoring.views.confirm import Question, ask, back, who
 from queues.selectors import figures
 
-PAUSE_EFFECT = (
-    "Workers claim nothing more from it; what runs already is finished. Enqueueing goes on, jobs wait."
-)
+PAUSE_EFFECT = "Workers claim nothing more from it; what runs already is finished. Enqueueing goes on, jobs wait."
 
 
 @require_http_methods(["GET", "POST"])
@@ -38,9 +36,7 @@ def resume(request: HttpRequest, name: str) -> HttpResponse:
     """Ask, then resume."""
     _must_exist(name)
     if request.method != "POST":
-        question = Question(
-            f"Resume queue {name}?", f"Resume {name}", "Workers claim what waits, in its order."
-        )
+        question = Question(f"Resume queue {name}?", f"Resume {name}", "Workers claim what waits, in its order.")
         return ask(request, question)
     from queues.services import pause as service
 

@@ -5,7 +5,7 @@ batches are stopping, makes the rows. Neither changes what it is given: a settle
 planned again.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -208,11 +208,11 @@ class _Planner:
         self.gone: defaultdict[int, int] = defaultdict(int)
         self.cancelled: defaultdict[int, int] = defaultdict(int)
         self.groups: dict[tuple[object, ...], int] = {}
+        self.successes: defaultdict[int, list[int]] = defaultdict(list)
         self.plan = Plan()
 
     def make(self) -> Plan:
-        for index in self.ended.succeeded:
-            self._succeed(index)
+        self._succeed()
         for index, end in self.ended.others.items():
             self._exception(index, end)
         for index, failure in self.ended.put_back.items():
@@ -228,19 +228,27 @@ class _Planner:
             found = self.plan.progress[chunk.id] = self.known[chunk.id].copy()
         return found
 
-    def _succeed(self, index: int) -> None:
-        chunk, job = self.claim.chunk_of(index), self.claim.ids[index]
-        progress = self._touch(chunk)
-        if progress.ended is None:
+    def _succeed(self) -> None:
+        """Count the successes by chunk. Their bits wait until it is known which chunks go on and need them."""
+        claim, done, values = self.claim, self.ended.succeeded, self.ended.values
+        for place, count in Counter(map(claim.places.__getitem__, done)).items():
+            self._touch(claim.chunks[place - 1]).succeeded += count
+        self.plan.counts.succeeded += len(done)
+        if any(chunk.has_keys for chunk in claim.chunks):
+            self.plan.freed += [claim.ids[index] for index in done if claim.chunk_of(index).has_keys]
+        if values:
+            self.plan.results += [(claim.ids[index], values[index]) for index in done if index in values]
+
+    def _set_bits(self, chunk: ClaimedChunk, progress: Progress) -> None:
+        if not self.successes:
+            for index in self.ended.succeeded:
+                self.successes[self.claim.chunk_of(index).id].append(self.claim.ids[index])
+        jobs = self.successes.get(chunk.id, [])
+        if jobs and progress.ended is None:
             progress.ended = bytearray((chunk.born + 7) // 8)
-        place = chunk.place(job)
-        progress.ended[place >> 3] |= 1 << (place & 7)
-        progress.succeeded += 1
-        self.plan.counts.succeeded += 1
-        if chunk.has_keys:
-            self.plan.freed.append(job)
-        if index in self.ended.values:
-            self.plan.results.append((job, self.ended.values[index]))
+        for place in map(chunk.place, jobs):
+            assert progress.ended is not None
+            progress.ended[place >> 3] |= 1 << (place & 7)
 
     def _exception(self, index: int, end: Failure | Outcome) -> None:
         chunk, counts = self.claim.chunk_of(index), self.plan.counts
@@ -334,6 +342,8 @@ class _Planner:
 
     def _chunk(self, chunk: ClaimedChunk) -> None:
         progress = self._touch(chunk)
+        if progress.open:
+            self._set_bits(chunk, progress)
         state, tried, delay = ChunkState.LEASED, 0, None
         if progress.open == 0:
             state, progress.ended = ChunkState.DONE, None

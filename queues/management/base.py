@@ -28,12 +28,13 @@ from queues.services.cancel import CancelRefused
 from queues.services.intake import EnqueueError
 from queues.services.operate import OperationRefused
 from queues.services.pause import PauseRefused
+from queues.services.restore import RestoreRefused
 
 USAGE = 2
 PROBLEM = 1
 INTERRUPTED = 130
 LARGEST_ID = 2**63 - 1
-REFUSALS = (CancelRefused, DeclarationError, EnqueueError, OperationRefused, PauseRefused)
+REFUSALS = (CancelRefused, DeclarationError, EnqueueError, OperationRefused, PauseRefused, RestoreRefused)
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 

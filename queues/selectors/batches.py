@@ -52,9 +52,7 @@ class BatchCounts:
 
     def __add__(self, other: "BatchCounts") -> "BatchCounts":
         """The counts of both, for a parent of parts."""
-        return BatchCounts(
-            *(getattr(self, field.name) + getattr(other, field.name) for field in fields(BatchCounts))
-        )
+        return BatchCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(BatchCounts)))
 
     @property
     def total(self) -> int:

@@ -105,9 +105,7 @@ def dead_letter_page(
     """The page that follows `before` (towards older) or leads up to `after` (towards newer)."""
     rows = _matching(query)
     if after is not None:
-        newer = rows.filter(died_at__gte=after.died_at).exclude(
-            died_at=after.died_at, job_id__lte=after.job_id
-        )
+        newer = rows.filter(died_at__gte=after.died_at).exclude(died_at=after.died_at, job_id__lte=after.job_id)
         found = _rows(newer.order_by("died_at", "job_id")[: PAGE_SIZE + 1])
         more, shown = len(found) > PAGE_SIZE, found[:PAGE_SIZE][::-1]
         return DeadLetterPage(shown, _place(shown[:1] if more else []), _place(shown[-1:]))
@@ -115,9 +113,7 @@ def dead_letter_page(
         rows = _older_than(rows, before)
     found = _rows(rows.order_by("-died_at", "-job_id")[: PAGE_SIZE + 1])
     more, shown = len(found) > PAGE_SIZE, found[:PAGE_SIZE]
-    return DeadLetterPage(
-        shown, _place(shown[:1] if before is not None else []), _place(shown[-1:] if more else [])
-    )
+    return DeadLetterPage(shown, _place(shown[:1] if before is not None else []), _place(shown[-1:] if more else []))
 
 
 def newest_dead_letters(query: DeadLetterQuery, limit: int) -> list[Cursor]:
@@ -132,9 +128,7 @@ def causes(query: DeadLetterQuery) -> Causes:
     groups = list(
         DeadLetter.objects.filter(pk__in=newest.values("pk"))
         .values("fingerprint")
-        .annotate(
-            count=Count("pk"), first_at=Min("died_at"), last_at=Max("died_at"), sample_job=Max("job_id")
-        )
+        .annotate(count=Count("pk"), first_at=Min("died_at"), last_at=Max("died_at"), sample_job=Max("job_id"))
         .order_by("-count", "-last_at")
     )
     shown = groups[:CAUSES_SHOWN]

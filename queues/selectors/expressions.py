@@ -29,9 +29,7 @@ def time_bucket(moment: str | Combinable, seconds: int) -> Combinable:
     """The number of the bucket of so many seconds, counted from 1970, in which a time lies."""
     if isinstance(moment, str):
         moment = F(moment)
-    epoch = Extract(
-        ExpressionWrapper(moment, output_field=DateTimeField()), "epoch", output_field=FloatField()
-    )
+    epoch = Extract(ExpressionWrapper(moment, output_field=DateTimeField()), "epoch", output_field=FloatField())
     return Floor(epoch / float(seconds), output_field=IntegerField())
 
 

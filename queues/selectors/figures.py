@@ -107,15 +107,12 @@ def queue_estimates(now: datetime) -> dict[int, Estimate]:
     ready = (
         Chunk.objects.filter(state=ChunkState.READY)
         .values_list("queue_id")
-        .annotate(
-            waiting=Sum(UNENDED, filter=Q(run_at__lte=now)), scheduled=Sum(UNENDED, filter=Q(run_at__gt=now))
-        )
+        .annotate(waiting=Sum(UNENDED, filter=Q(run_at__lte=now)), scheduled=Sum(UNENDED, filter=Q(run_at__gt=now)))
     )
     dead = dict(DeadLetter.objects.values_list("queue_id").annotate(Count("pk")))
     backlog = {queue: (waiting or 0, scheduled or 0) for queue, waiting, scheduled in ready}
     return {
-        queue: Estimate(*backlog.get(queue, (0, 0)), dead=dead.get(queue, 0))
-        for queue in backlog.keys() | dead.keys()
+        queue: Estimate(*backlog.get(queue, (0, 0)), dead=dead.get(queue, 0)) for queue in backlog.keys() | dead.keys()
     }
 
 
@@ -131,9 +128,7 @@ def running_jobs() -> dict[int, int]:
 def workers(now: datetime) -> Workers:
     """How many processes work, and how many have fallen silent without saying goodbye."""
     heard = now - HEARTBEAT_LIMIT
-    counts = Worker.objects.filter(
-        ~Q(state=WorkerState.STOPPED), heartbeat_at__gte=now - timedelta(hours=1)
-    ).aggregate(
+    counts = Worker.objects.filter(~Q(state=WorkerState.STOPPED), heartbeat_at__gte=now - timedelta(hours=1)).aggregate(
         alive=Count("pk", filter=Q(heartbeat_at__gte=heard)),
         silent=Count("pk", filter=Q(heartbeat_at__lt=heard)),
     )
@@ -149,9 +144,7 @@ def _ready(now: datetime, limit: int) -> BoundedSums:
 
 
 def _parked(limit: int) -> BoundedSums:
-    dead = Case(
-        When(held_why=HeldWhy.DEAD, then=Value(True)), default=Value(False), output_field=BooleanField()
-    )
+    dead = Case(When(held_why=HeldWhy.DEAD, then=Value(True)), default=Value(False), output_field=BooleanField())
     rows = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.PARKED)
     ordered = rows.order_by("id").annotate(jobs=F("size"), due=dead)
     return BoundedSums(ordered.values("jobs", "due")[: limit + 1])

@@ -46,10 +46,7 @@ def payload(job_id: int, limit: int | None = PAYLOAD_SHOWN) -> Payload | None:
     text = Cast("payload", TextField())
     shown = text if limit is None else Left(text, limit)
     found = (
-        Job.objects.filter(pk=job_id)
-        .annotate(text=shown, length=Length(text))
-        .values_list("text", "length")
-        .first()
+        Job.objects.filter(pk=job_id).annotate(text=shown, length=Length(text)).values_list("text", "length").first()
     )
     return Payload(*found) if found else None
 
@@ -63,7 +60,5 @@ def attempts(job_id: int) -> list[AttemptRow]:
         .values("worker_id", "fingerprint", *names)[:ATTEMPTS_SHOWN]
     )
     # Not by a join: the row of a worker that is long gone may have been purged.
-    workers = dict(
-        Worker.objects.filter(pk__in={row["worker_id"] for row in found}).values_list("pk", "name")
-    )
+    workers = dict(Worker.objects.filter(pk__in={row["worker_id"] for row in found}).values_list("pk", "name"))
     return [AttemptRow(worker=workers.get(row.pop("worker_id"), ""), **row) for row in found]

@@ -93,9 +93,7 @@ def minutes(since: datetime, until: datetime) -> list[QueueMinute]:
         )
         .order_by("minute", "queue_id")
     )
-    plain: list[dict[str, Any]] = [
-        {name.removeprefix("sum_"): value for name, value in row.items()} for row in rows
-    ]
+    plain: list[dict[str, Any]] = [{name.removeprefix("sum_"): value for name, value in row.items()} for row in rows]
     return [QueueMinute(**row) for row in plain]
 
 

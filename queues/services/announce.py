@@ -38,6 +38,4 @@ def send_hint(*, queue_id: int) -> bool:
 
 def drive() -> int:
     """Hint at every queue that has due work and no hint underway; returns how many hints were sent."""
-    return sum(
-        send_hint(queue_id=queue) for (queue,) in store.rows("due_queues", lost_after=LOST_AFTER)
-    )
+    return sum(send_hint(queue_id=queue) for (queue,) in store.rows("due_queues", lost_after=LOST_AFTER))

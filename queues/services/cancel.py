@@ -42,5 +42,3 @@ def cancel_batch(*, batch_id: int, actor: str, source: str, reason: str = "") ->
     cancelled = store.repeated(work)
     finish.finish(batches=members)
     return cancelled
-
-

@@ -1,5 +1,6 @@
 """Taking work: a lease over due chunks of one queue, and the jobs in them."""
 
+from operator import attrgetter
 from uuid import UUID
 
 from queues import store
@@ -40,7 +41,7 @@ def claim(*, policy: Policy, worker_id: UUID, want: int, lease: float, look: int
     )
     if not leased:
         return None
-    chunks = sorted((ClaimedChunk(*values) for values in leased), key=lambda c: (c.priority, c.run_at, c.id))
+    chunks = sorted(map(ClaimedChunk._make, leased), key=attrgetter("priority", "run_at", "id"))
     return Claim(chunks[0].run_id, worker_id, policy, chunks[0].handler, chunks)
 
 
@@ -52,8 +53,6 @@ def load(*, claim: Claim) -> None:
     claim.payloads = decode_document(document)
     for line in batches:
         batch, mode, parent, unstarted, stop_reason = line.split(" ")
-        claim.batches[int(batch)] = BatchFacts(
-            int(batch), FailureMode(mode), int(parent) or None, bool(stop_reason)
-        )
+        claim.batches[int(batch)] = BatchFacts(int(batch), FailureMode(mode), int(parent) or None, bool(stop_reason))
         if unstarted == "1":
             store.run("start_batch", batch=int(batch))

@@ -26,6 +26,7 @@ class Problem:
     check: str
     subject: str
     message: str
+    warning: bool = False
 
     def __str__(self) -> str:
         return f"{self.check}: {self.subject}: {self.message}"
@@ -39,12 +40,12 @@ def check_counts(*, progress: Progress | None = None) -> list[Problem]:
     """
     report = progress or (lambda _table, _last: None)
     found: list[Problem] = []
-    for check in (_chunks, _batches, _jobs, _dead_letters, _keys, _slots):
+    for check in (_chunks, _batches, _jobs, _dead_letters, check_keys):
         for problem in check(report):
             found.append(problem)
             if len(found) >= MOST_PROBLEMS:
                 return found
-    return found
+    return [*found, *check_slots()]
 
 
 def _chunks(report: Progress) -> Iterator[Problem]:
@@ -88,7 +89,8 @@ def _dead_letters(report: Progress) -> Iterator[Problem]:
         report("dead letters", after)
 
 
-def _keys(report: Progress) -> Iterator[Problem]:
+def check_keys(report: Progress = lambda _table, _last: None) -> Iterator[Problem]:
+    """Unique keys whose job has ended: nobody would ever free them."""
     after = 0
     while (found := store.row("check_keys", after=after, limit=JOBS)) and found[0] is not None:
         after, keys = found
@@ -97,6 +99,7 @@ def _keys(report: Progress) -> Iterator[Problem]:
         report("keys", after)
 
 
-def _slots(_report: Progress) -> Iterator[Problem]:
+def check_slots() -> Iterator[Problem]:
+    """Places of limited queues that are held by runs that have ended."""
     for queue, number, run, state in store.rows("check_slots"):
         yield Problem("slots", f"slot {number} of queue {queue}", f"held by run {run}, which is {state}")

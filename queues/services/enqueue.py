@@ -20,6 +20,7 @@ from queues.services.intake import (
     Target,
     blocks,
     check_key,
+    check_text,
     encode,
     parse_priority,
     parse_run_at,
@@ -199,8 +200,8 @@ def _head(
 ) -> dict[str, Any]:
     if failure_mode not in set(FailureMode):
         raise EnqueueError(f"failure_mode: {failure_mode!r} is not one of {', '.join(FailureMode)}")
-    if not isinstance(name, str) or len(name) > 200 or "\0" in name:
-        raise EnqueueError("name: text of at most 200 characters")
+    check_text(name, "name", 200)
+    check_text(created_by, "created_by", 150)
     if not isinstance(metadata or {}, Mapping):
         raise EnqueueError("metadata: an object is needed")
     try:
@@ -272,7 +273,7 @@ class _KeyTaken(Exception):
 
 
 def _content_hash(items: Iterator[Any], target: Target) -> str:
-    intake, index = Intake(None), 0
+    intake, index = Intake(None, digest=target.digest()), 0
     for block in blocks(items, target):
         encode(block, target, intake, index)
         index += len(block)
@@ -288,7 +289,7 @@ def _insert(head: dict[str, Any], **changed: Any) -> int:
 
 def _write_batch(head: dict[str, Any], target: Target, items: Iterator[Any]) -> tuple[int, Intake]:
     with store.atomic():
-        intake = Intake(_insert(head))
+        intake = Intake(_insert(head), digest=target.digest())
         if target.key is not None:
             items = _with_keys(items, target, intake)
         _fill(items, target, intake, settings.BATCH_MAX_JOBS)
@@ -324,7 +325,7 @@ def _complete(intake: Intake, target: Target, *, sealed: bool) -> None:
 def _write_parts(head: dict[str, Any], target: Target, items: Iterator[Any]) -> tuple[int, Intake]:
     """A parent, and parts of at most `BATCH_MAX_JOBS` jobs as long as there are items."""
     with store.atomic():
-        parent, whole = _insert(head, is_parent=True), Intake(None)
+        parent, whole = _insert(head, is_parent=True), Intake(None, digest=target.digest())
         if target.key is not None:
             items = _with_keys(items, target, whole)
         index, number = 0, 0

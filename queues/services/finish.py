@@ -48,9 +48,7 @@ def _finish(batch: int) -> tuple[bool, int | None]:
         stop, total, generation, parent = found[1:5]
         succeeded, dead, cancelled = store.row("batch_counts", batch=batch) or (0, 0, 0)
         state = end_state(StopReason(stop), total, succeeded)
-        store.run(
-            "finish_batch", batch=batch, state=state.value, succeeded=succeeded, dead=dead, cancelled=cancelled
-        )
+        store.run("finish_batch", batch=batch, state=state.value, succeeded=succeeded, dead=dead, cancelled=cancelled)
         handler, queue, each_end, name = found[5:9]
         if handler and (generation == 0 or each_end):
             enqueue.insert_one(

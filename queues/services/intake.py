@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -43,6 +43,10 @@ class Target:
     hashed: bool = False
     rules: PayloadRules = DEFAULT_RULES
 
+    def digest(self) -> Any:
+        """The beginning of a content hash: what all jobs have in common. Each job adds its own."""
+        return hashlib.sha256(f"{self.queue}\t{self.handler}\n".encode())
+
 
 @dataclass(slots=True)
 class Intake:
@@ -55,7 +59,7 @@ class Intake:
     total: int = 0
     first_job: int | None = None
     last_job: int | None = None
-    digest: Any = field(default_factory=hashlib.sha256)
+    digest: Any = None
     base: int = 0
     free: set[int] | None = None
 
@@ -78,6 +82,8 @@ def parse_run_at(value: datetime | None, place: str = "run_at") -> datetime | No
         raise EnqueueError(f"{place}: a datetime is needed, not {type(value).__name__}")
     if value.tzinfo is None or value.utcoffset() is None:
         raise EnqueueError(f"{place}: {value.isoformat()} has no time zone")
+    if not 1 < value.year < 9999:  # in another time zone it may be beyond what Python can read back
+        raise EnqueueError(f"{place}: {value.isoformat()} is out of range")
     return value
 
 
@@ -218,6 +224,13 @@ def check_key(key: Any, place: str) -> str:
     if not isinstance(key, str) or not 1 <= len(key) <= 200 or "\0" in key or not _encodable(key):
         raise EnqueueError(f"{place}: a unique key is text of 1 to 200 characters, not {key!r:.60}")
     return key
+
+
+def check_text(value: Any, place: str, longest: int) -> str:
+    """Text that a column of so many characters takes. Raises `EnqueueError` naming the place."""
+    if not isinstance(value, str) or len(value) > longest or "\0" in value or not _encodable(value):
+        raise EnqueueError(f"{place}: text of at most {longest} characters")
+    return value
 
 
 def _encodable(text: str) -> bool:

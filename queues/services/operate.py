@@ -16,6 +16,7 @@ from queues import store
 from queues.domain.states import BatchState, ChunkState, HeldWhy
 from queues.models import Batch, Chunk, DeadLetter, Job, JobKey, Operation, OperationItem
 from queues.services import announce, audit
+from queues.services.reopen import reopen
 
 ROUND = 500
 # Selections up to this size are worked off by the caller, larger ones in the background.
@@ -55,9 +56,7 @@ def matching(selection: dict[str, Any]) -> QuerySet[DeadLetter]:
     return letters
 
 
-def start(
-    *, action: str, selection: dict[str, Any], actor: str, source: str, reason: str = ""
-) -> Operation:
+def start(*, action: str, selection: dict[str, Any], actor: str, source: str, reason: str = "") -> Operation:
     """Freeze a selection of dead letters and begin to retry or delete them.
 
     Up to 1,000 are worked off before this returns; more in the background. Raises `OperationRefused`.
@@ -107,9 +106,7 @@ def advance_all() -> int:
 def cancel_operation(*, operation_id: int) -> bool:
     """Stop an operation after its present round; what it has done stays done."""
     return bool(
-        Operation.objects.filter(pk=operation_id, state="running").update(
-            state="cancelled", finished_at=timezone.now()
-        )
+        Operation.objects.filter(pk=operation_id, state="running").update(state="cancelled", finished_at=timezone.now())
     )
 
 
@@ -157,9 +154,7 @@ class _Round:
         batches = self._lock_batches()
         chunks = {
             chunk.pk: chunk
-            for chunk in Chunk.objects.select_for_update(no_key=True)
-            .filter(pk__in=set(seen.values()))
-            .order_by("pk")
+            for chunk in Chunk.objects.select_for_update(no_key=True).filter(pk__in=set(seen.values())).order_by("pk")
         }
         letters = set(DeadLetter.objects.filter(pk__in=self.jobs).values_list("pk", flat=True))
         jobs = {job.pk: job for job in Job.objects.filter(pk__in=self.jobs).order_by("pk")}
@@ -196,9 +191,7 @@ class _Round:
             return "its batch is stopping"
         return ""
 
-    def _change(
-        self, groups: dict[tuple[int, int | None, str, int], list[Job]], batches: dict[int, Batch]
-    ) -> None:
+    def _change(self, groups: dict[tuple[int, int | None, str, int], list[Job]], batches: dict[int, Batch]) -> None:
         changed = [job for jobs in groups.values() for job in jobs]
         if not changed:
             return
@@ -228,9 +221,7 @@ class _Round:
             JobKey.objects.filter(job_id__in=numbers).delete()
         self.outcomes["retried" if retry else "deleted"] += numbers
 
-    def _new_chunks(
-        self, groups: dict[tuple[int, int | None, str, int], list[Job]], *, retry: bool
-    ) -> dict[int, int]:
+    def _new_chunks(self, groups: dict[tuple[int, int | None, str, int], list[Job]], *, retry: bool) -> dict[int, int]:
         first = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(groups))
         targets: dict[int, int] = {}
         rows = []
@@ -261,12 +252,4 @@ class _Round:
     def _reopen(self, numbers: set[int | None], batches: dict[int, Batch]) -> None:
         reopened = {number for number in numbers if number is not None}
         reopened |= {b.parent_id for n, b in batches.items() if n in reopened and b.parent_id is not None}
-        Batch.objects.filter(pk__in=reopened).exclude(state=BatchState.RUNNING).update(
-            state=BatchState.RUNNING,
-            stop_reason="",
-            finished_at=None,
-            queued_at=None,
-            succeeded=None,
-            dead=None,
-            cancelled=None,
-        )
+        reopen(batches=reopened)

@@ -13,9 +13,7 @@ class PauseRefused(ValueError):
     """The queue cannot be paused or resumed: the message says why."""
 
 
-def pause_queue(
-    *, name: str, actor: str, source: str, reason: str = "", until: datetime | None = None
-) -> Queue:
+def pause_queue(*, name: str, actor: str, source: str, reason: str = "", until: datetime | None = None) -> Queue:
     """Pause a queue, until a time or for good. Pausing a paused queue replaces reason and time."""
     if until is not None and (until.tzinfo is None or until <= timezone.now()):
         raise PauseRefused("until: an aware time in the future is needed")

@@ -116,9 +116,7 @@ def _settle_marked(claim: Claim, ended: Ended, stopping: set[int]) -> None:
     if chunk.ended is not None and chunk.ended[place >> 3] >> (place & 7) & 1:
         return
     progress = {chunk.id: Progress.of(chunk)}
-    made = plan(
-        claim, progress, ended, judge(claim, ended), stopping=stopping, final=False, uniform=random.random
-    )
+    made = plan(claim, progress, ended, judge(claim, ended), stopping=stopping, final=False, uniform=random.random)
     write_plan(claim, made, Timing())
 
 

@@ -8,12 +8,15 @@ only the answer was lost; the run's step tells which.
 import random
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import orjson
 
 from queues import store
+from queues.domain.outcomes import Failure
 from queues.domain.records import Claim, Timing
 from queues.domain.settlement import (
+    Dead,
     Ended,
     Plan,
     Progress,
@@ -39,9 +42,7 @@ def settle_whole(*, claim: Claim, step: int, timing: Timing) -> None:
     Raises `LeaseLost`. Not for queues that keep results, nor for chunks with unique keys.
     """
     with store.atomic_if(claim.policy.limited):
-        found = store.row(
-            "settle_whole", run=claim.run_id, step=step, p50=timing.p50, p95=timing.p95, max=timing.max
-        )
+        found = store.row("settle_whole", run=claim.run_id, step=step, p50=timing.p50, p95=timing.p95, max=timing.max)
         if not found or not found[0]:
             _own_commit(claim, step, RunState.DONE)
         elif claim.policy.limited:
@@ -140,9 +141,7 @@ def write_plan(claim: Claim, made: Plan, timing: Timing) -> None:
         store.run("free_keys", jobs=made.freed)
     if made.results:
         jobs, values = zip(*made.results, strict=True)
-        store.run(
-            "insert_results", jobs=list(jobs), values=list(values), seconds=claim.policy.keep_results or 0.0
-        )
+        store.run("insert_results", jobs=list(jobs), values=list(values), seconds=claim.policy.keep_results or 0.0)
     _write_chunks(claim, made, timing)
 
 
@@ -194,32 +193,46 @@ def _move(made: Plan, new_ids: list[int]) -> None:
 
 def _write_failures(claim: Claim, made: Plan) -> None:
     if made.attempts:
-        failures, now = [failure for _job, failure in made.attempts], monotonic()
+        now = monotonic()
+        attempts = [_attempt(job, failure, now) for job, failure in made.attempts]
         store.run(
             "insert_attempts",
             run=claim.run_id,
             worker=claim.worker_id,
-            jobs=[job for job, _failure in made.attempts],
-            kinds=[failure.kind for failure in failures],
-            started_agos=[None if f.started is None else now - f.started for f in failures],
-            ended_agos=[0.0 if f.ended is None else now - f.ended for f in failures],
-            error_classes=[failure.error_class for failure in failures],
-            messages=[failure.message for failure in failures],
-            tracebacks=[failure.traceback for failure in failures],
-            fingerprints=[failure.fingerprint for failure in failures],
+            attempts=orjson.dumps(attempts).decode(),
         )
     if made.dead:
+        letters = [_letter(dead) for dead in made.dead]
         store.run(
             "insert_dead",
             queue=claim.policy.queue_id,
             handler=claim.handler,
-            jobs=[dead.job_id for dead in made.dead],
-            batches=[dead.batch_id for dead in made.dead],
-            fingerprints=[dead.failure.fingerprint for dead in made.dead],
-            reasons=[dead.reason.value for dead in made.dead],
-            error_classes=[dead.failure.error_class for dead in made.dead],
-            messages=[dead.failure.message for dead in made.dead],
+            letters=orjson.dumps(letters).decode(),
         )
+
+
+def _attempt(job: int, failure: Failure, now: float) -> dict[str, Any]:
+    return {
+        "job": job,
+        "kind": failure.kind,
+        "started_ago": None if failure.started is None else now - failure.started,
+        "ended_ago": 0.0 if failure.ended is None else now - failure.ended,
+        "error_class": failure.error_class,
+        "message": failure.message,
+        "traceback": failure.traceback,
+        "fingerprint": failure.fingerprint,
+    }
+
+
+def _letter(dead: Dead) -> dict[str, Any]:
+    return {
+        "job": dead.job_id,
+        "batch": dead.batch_id,
+        "fingerprint": dead.failure.fingerprint,
+        "reason": dead.reason,
+        "error_class": dead.failure.error_class,
+        "message": dead.failure.message,
+    }
 
 
 def _write_chunks(claim: Claim, made: Plan, timing: Timing) -> None:

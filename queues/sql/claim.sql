@@ -118,5 +118,5 @@ bucket_taken AS (
 UPDATE queues_chunk
 SET state = 'leased', run_id = (SELECT id FROM run), run_ids = run_ids || (SELECT id FROM run)
 WHERE id = ANY(ARRAY(SELECT id FROM taken))
-RETURNING run_id, id, batch_id, handler, priority, run_at, size, succeeded, cancelled, bytes, first_id, span,
-          job_ids, ended, losses, tries, solo, has_keys
+RETURNING run_id, id, batch_id, handler, priority, extract(epoch FROM run_at)::float, size, succeeded, cancelled,
+          bytes, first_id, span, job_ids, ended, losses, tries, solo, has_keys

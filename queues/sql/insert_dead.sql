@@ -3,6 +3,5 @@ INSERT INTO queues_deadletter (job_id, queue_id, batch_id, handler, fingerprint,
                                attempts)
 SELECT d.job, %(queue)s::bigint, d.batch, %(handler)s::text, d.fingerprint, d.reason, d.error_class, d.message,
        (SELECT count(*) FROM queues_attempt o WHERE o.job_id = d.job)
-FROM unnest(%(jobs)s::bigint[], %(batches)s::bigint[], %(fingerprints)s::text[], %(reasons)s::text[],
-            %(error_classes)s::text[], %(messages)s::text[])
-     AS d(job, batch, fingerprint, reason, error_class, message)
+FROM json_to_recordset(%(letters)s::json)
+     AS d(job bigint, batch bigint, fingerprint text, reason text, error_class text, message text)

@@ -4,6 +4,7 @@
   const GRACE = 4000; // a reading this late is not worth a word
   const HIDDEN = 15000; // a hidden tab lets its socket go after this
   const POLL = 5000;
+  const AGAIN = 2000;
   const NORMAL = 1000;
   const WORDS = { connecting: "Connecting", live: "Live", paused: "Paused", polling: "Polling", down: "Disconnected" };
 
@@ -32,7 +33,7 @@
     if (paused) return "paused";
     if (age() > GRACE + (open ? 0 : POLL)) return "down";
     if (open) return "live";
-    return shown === "" || shown === "connecting" ? "connecting" : "polling";
+    return performance.now() < GRACE ? "connecting" : "polling";
   }
 
   function tell() {
@@ -88,6 +89,10 @@
     const code = event.detail.event.code;
     if (code === 4401) ended = "You are signed out.";
     if (code === 4403) ended = "You may not look at this any more.";
+    // htmx tries again by itself after these; after any other end that nobody here has wished for, we do.
+    if (![1006, 1011, 1012, 1013].includes(code)) {
+      setTimeout(() => { if (wanted() && !open) socket?.reconnect(); }, AGAIN);
+    }
     tell();
   });
   document.body.addEventListener("htmx:wsBeforeMessage", (event) => {
@@ -114,7 +119,6 @@
   document.addEventListener("console:pause", toggle);
   setInterval(tell, NORMAL);
   setInterval(() => {
-    if (!open && wanted() && shown !== "connecting") poll();
-    else if (!open && wanted() && age() > GRACE) shown = "polling";
+    if (!open && wanted()) poll();
   }, POLL);
 })();

@@ -126,3 +126,8 @@ print("not reached", flush=True)
     done = subprocess.run(python("-c", code), cwd=PROJECT, text=True, capture_output=True, timeout=30, check=False)
     assert done.stdout == "finishing\n"
     assert done.returncode < 0
+
+
+def test_every_ring_is_heard() -> None:
+    app.loader.import_default_modules()
+    assert {task for task, _ in RINGS.values()} <= app.tasks.keys()

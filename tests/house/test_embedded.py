@@ -204,6 +204,7 @@ def test_it_is_durable_and_private(server: Home) -> None:
 def test_a_socket_folder_of_somebody_else_is_refused(server: Home) -> None:
     leave(server.ready_user())
     wait_for(server.stopped, 30, "the server to stop")
+    server.places.sockets.mkdir()
     server.places.sockets.chmod(0o777)
     assert "belongs to user" in answer(server.user())
 

@@ -60,7 +60,9 @@ def test_the_first_command_comes_up_and_the_demo_finishes(tmp_path: Path) -> Non
         wait_for(lambda: "is ready" in output.read_text() or process.poll() is not None, 600, "up to be ready")
         assert process.poll() is None, output.read_text()
         assert "/login/link/#" in output.read_text()
-        wait_for(lambda: manage(clone, env, "shell", "-v", "0", "-c", FINISHED) == "finished", 120, "the demo to finish")
+        wait_for(
+            lambda: manage(clone, env, "shell", "-v", "0", "-c", FINISHED) == "finished", 120, "the demo to finish"
+        )
         note = holder_note(clone / "var" / "locks" / "up")
         assert note
         os.kill(int(note.split()[0]), signal.SIGTERM)

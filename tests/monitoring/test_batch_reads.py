@@ -14,7 +14,7 @@ from queues.services.enqueue import enqueue_batch
 from tests.monitoring.worlds import ran_batch, waiting_batch
 from tests.queues.working import drain, leased, make_queue
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def counts(batch: Batch, *, recount: bool = False) -> BatchCounts:

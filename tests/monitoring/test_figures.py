@@ -12,7 +12,7 @@ from queues.selectors import clock, figures, throughput
 from tests.monitoring.worlds import ran_batch, run, waiting_batch
 from tests.queues.working import leased, make_queue
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def only_line() -> figures.QueueFigures:

@@ -22,6 +22,8 @@ TABLE = {
     "batches": PAGE,
     "batch": PAGE,
     "batch-cancel": DEED,
+    # A post without jobs is refused with the form.
+    "new-batch": ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 422)),
     "dead-letters": PAGE,
     "dead-letters-retry": DEED,
     "dead-letters-delete": DEED,
@@ -35,6 +37,8 @@ TABLE = {
     "login": ((OK, 302, 302, 302), (OK, 302, 302, 302)),
     "login-link": ((OK, OK, OK, OK), (410, 410, 410, 410)),
     "logout": ((GONE, GONE, GONE, GONE), (302, 302, 302, 302)),
+    # Answered to all methods alike: it only points to a file.
+    "favicon": ((301,) * 4, (301,) * 4),
     "healthz": OPEN,
     "readyz": OPEN,
 }
@@ -68,7 +72,7 @@ def test_every_route_has_a_row() -> None:
     assert set(routes(get_resolver().url_patterns)) == set(TABLE)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", TABLE)
 def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str], Client]) -> None:
@@ -85,7 +89,7 @@ def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str
             assert response["Location"].startswith("/login/")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row is DEED])
 def test_a_deed_needs_the_form_of_this_site(name: str, person: Callable[[str], User]) -> None:
     ran_batch(die=1)

@@ -154,9 +154,7 @@ def test_a_run_ends_whose_last_checkpoint_was_not_answered(last: str, monkeypatc
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("which", ["settle_whole", "settle"])
-def test_the_end_of_a_run_whose_answer_was_lost_is_not_repeated(
-    which: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_end_of_a_run_whose_answer_was_lost_is_not_repeated(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make_queue(chunk_size=10)
     batch = enqueue_batch("tested.do", range(10) if which == "settle_whole" else [{"die": 1}, *range(9)])
     unheard = Unheard(monkeypatch, which, times=2)

@@ -80,16 +80,12 @@ DRIFTS: list[tuple[str, Callable[[Batch], object], str]] = [
     ("dead letter lost", lambda b: DeadLetter.objects.all().delete(), "dead letters expected, 0 found"),
     (
         "dead letter too many",
-        lambda b: DeadLetter.objects.create(
-            job_id=2**40, queue_id=b.queue_id, handler="h", reason="x", attempts=1
-        ),
+        lambda b: DeadLetter.objects.create(job_id=2**40, queue_id=b.queue_id, handler="h", reason="x", attempts=1),
         "its job is not parked as dead",
     ),
     (
         "finished too early",
-        lambda b: Batch.objects.update(
-            state="completed", finished_at=b.created_at, succeeded=1, dead=0, cancelled=0
-        ),
+        lambda b: Batch.objects.update(state="completed", finished_at=b.created_at, succeeded=1, dead=0, cancelled=0),
         "it is completed, but",
     ),
     (

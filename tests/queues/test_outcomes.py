@@ -337,18 +337,38 @@ def test_the_run_records_how_long_its_jobs_took(declare: Declare) -> None:
     assert (run.claimed, run.chunks) == (10, 1)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
-def test_no_exception_of_a_handler_makes_its_job_run_for_ever(declare: Declare, error: type[BaseException]) -> None:
-    @declare()
+@pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError, BaseException])
+@pytest.mark.parametrize("form", ["def", "async def", "threads", "whole"])
+def test_no_exception_of_a_handler_makes_its_job_run_for_ever(
+    declare: Declare, error: type[BaseException], form: str
+) -> None:
     def handle(job: Job) -> None:
         if job.payload == 1:
             raise error
 
-    make_queue(max_attempts=1)
-    batch = enqueue_batch(handle, range(3))
-    try:
-        drain()
-    except error:
-        pytest.skip(f"{error.__name__} stops the worker")
+    async def handle_async(job: Job) -> None:
+        handle(job)
+
+    def handle_all(jobs: list[Job]) -> None:
+        for job in jobs:
+            handle(job)
+
+    function = {"async def": handle_async, "whole": handle_all}.get(form, handle)
+    make_queue(max_attempts=1, concurrency=2 if form == "threads" else 1)
+    batch = enqueue_batch(declare(whole=form == "whole")(function), range(3))
+    drain(runs=5)
     batch.refresh_from_db()
-    assert (batch.succeeded, batch.dead) == (2, 1)
+    assert (batch.succeeded, batch.dead) == ((0, 3) if form == "whole" else (2, 1))
+
+
+def test_an_interrupt_ends_the_worker_and_costs_no_attempt(declare: Declare) -> None:
+    @declare()
+    def handle(job: Job) -> None:
+        if job.payload == 1:
+            raise KeyboardInterrupt
+
+    make_queue(max_attempts=1)
+    enqueue_batch(handle, range(3))
+    with pytest.raises(KeyboardInterrupt):
+        drain()
+    assert not Attempt.objects.exists()

@@ -50,7 +50,8 @@ class Command(BaseCommand):
             raise CommandError("--workers must be between 1 and 256")
         self.terminal = Terminal()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, self._on_signal)
         try:
             with self._only_one(address):
                 address.check_free()
@@ -84,6 +85,7 @@ class Command(BaseCommand):
                 except embedded.EmbeddedError as error:
                     raise CommandError(str(error)) from None
         with self.terminal.step("Bringing the tables up to date"):
+            from queues.handlers import DeclarationError
             from queues.services.sync_queues import sync_queues
 
             try:
@@ -91,16 +93,21 @@ class Command(BaseCommand):
             except OperationalError as error:
                 raise CommandError(f"cannot connect to the database: {error}") from None
             call_command("migrate", interactive=False, verbosity=0)
-            sync_queues()
+            try:
+                sync_queues()
+            except DeclarationError as error:
+                raise CommandError(str(error)) from None
 
     def _await_ready(self, supervisor: Supervisor, address: Address) -> None:
         until = time.monotonic() + READY_SECONDS
         while not (supervisor.ready() and address.answers()):
             supervisor.look()
-            failing = supervisor.failing()
-            if failing or time.monotonic() > until:
-                what = failing.program.name if failing else "something"
-                raise CommandError(f"{what} does not start: see {settings.HOME / 'logs'}")
+            if failing := supervisor.failing():
+                raise CommandError(
+                    f"{failing.program.name} does not start: {failing.last_words} (more in {failing.log_path})"
+                )
+            if time.monotonic() > until:
+                raise CommandError(f"not ready after {READY_SECONDS:g} s: see {settings.HOME / 'logs'}")
             time.sleep(TICK)
 
     def _welcome(self, address: Address, demo: bool) -> None:

@@ -1,7 +1,6 @@
 """`manage.py enqueue`: the jobs of a file become one batch, all or none."""
 
 import json
-import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -11,16 +10,12 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError
 
-from queues import handlers
 from queues.domain.states import FailureMode, Priority
-from queues.management.base import Bar, OperatorCommand, UsageError, a_moment, operator
-from queues.management.feeds import FORMATS, Feed, format_of
-from queues.models import Batch, Queue
-from queues.services.enqueue import enqueue_batch
+from queues.management.base import OperatorCommand, UsageError, a_moment, operator
+from queues.models import Batch
+from queues.services.feeds import FORMATS, format_of
 from queues.services.intake import EnqueueError
-
-# How often the bar moves: a look at the clock for each line would cost more than the line.
-REPORT_EVERY = 1_000
+from queues.services.submit import resolve, submit
 
 
 class Command(OperatorCommand):
@@ -53,20 +48,24 @@ class Command(OperatorCommand):
             raise UsageError(f"{path.name if path else ''}: --format jsonl or csv is needed")
         metadata = _metadata(options["metadata"])
         with _opened(path) as (stream, size), self.progress("enqueue", size) as bar:
-            feed = Feed(stream, form)
-            batch = _enqueue(
-                feed,
-                bar,
-                handler=handler,
-                queue=queue,
-                name=options["name"] or (path.name if path else ""),
-                metadata=metadata,
-                priority=options["priority"],
-                run_at=options["run_at"],
-                failure_mode=options["failure_mode"],
-                split=options["split"],
-                idempotency_key=options["idempotency_key"],
-            )
+            try:
+                batch = submit(
+                    stream=stream,
+                    form=form,
+                    handler=handler,
+                    queue=queue,
+                    progress=bar.at,
+                    name=options["name"] or (path.name if path else ""),
+                    metadata=metadata,
+                    priority=options["priority"],
+                    run_at=options["run_at"],
+                    failure_mode=options["failure_mode"],
+                    split=options["split"],
+                    idempotency_key=options["idempotency_key"],
+                    created_by=operator(),
+                )
+            except EnqueueError as error:
+                raise CommandError(f"{str(error).replace('split=True', '--split')}; nothing was enqueued") from None
         self._tell(batch)
 
     def _tell(self, batch: Batch) -> None:
@@ -86,44 +85,14 @@ class Command(OperatorCommand):
         self.say(f"batch {batch.pk}: {batch.total:,} jobs{split} for {batch.handler} on queue {batch.queue.name}")
 
 
-def _enqueue(feed: Feed, bar: Bar, *, handler: str, queue: str | None, name: str, **options: Any) -> Batch:
-    def payloads() -> Iterator[Any]:
-        for place, payload in enumerate(feed.payloads()):
-            if place % REPORT_EVERY == 0:
-                bar.at(feed.bytes_read)
-            yield payload
-
-    try:
-        return enqueue_batch(handler, payloads(), queue=queue, name=name, created_by=operator(), **options)
-    except EnqueueError as error:
-        raise CommandError(_with_line(str(error), feed)) from None
-
-
-def _with_line(message: str, feed: Feed) -> str:
-    """The services count items; a person looks for a line."""
-    found = re.match(r"item (\d+): ", message)
-    if found:
-        message = f"line {feed.line_of(int(found[1]))}: {message[found.end() :]}"
-    return f"{message.replace('split=True', '--split')}; nothing was enqueued"
-
-
 def _target(target: str, queue: str | None) -> tuple[str, str | None]:
     try:
-        return handlers.find(target).name, queue
-    except handlers.UnknownHandler as error:
-        row = Queue.objects.filter(name=target).first()
-        if row is None:
-            raise CommandError(
-                f"{target!r} is neither a handler nor a queue; {str(error).partition('; ')[2]}"
-            ) from None
-    if queue is not None:
+        handler, own = resolve(target=target)
+    except EnqueueError as error:
+        raise CommandError(str(error)) from None
+    if queue is not None and own is not None:
         raise UsageError("--queue goes with a handler, not with a queue")
-    if row.handler:
-        return row.handler, row.name
-    fitting = [known.name for known in handlers.known() if known.queue == row.name]
-    if len(fitting) != 1:
-        raise CommandError(f"queue {target!r} has {len(fitting)} handlers: name the handler instead")
-    return fitting[0], row.name
+    return handler, queue or own
 
 
 def _metadata(text: str) -> dict[str, Any]:

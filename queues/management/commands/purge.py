@@ -1,0 +1,28 @@
+"""`manage.py purge`: what beat rings every hour."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from queues.management.base import OperatorCommand
+from queues.services.purge import purge
+
+
+class Command(OperatorCommand):
+    """Removes what is past its retention."""
+
+    help = "Remove what is past its retention: archived jobs, finished batches, runs, attempts and other records."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Whether to count only."""
+        parser.add_argument("--dry-run", action="store_true", help="only count what would be removed")
+        super().add_arguments(parser)
+
+    def answer(self, options: dict[str, Any]) -> None:
+        """Purge or count."""
+        with self.progress("purge") as bar:
+            done = purge(dry_run=options["dry_run"], progress=lambda name, count: bar.at(count, f"purge {name}"))
+        if self.as_json:
+            self.document(done)
+        else:
+            column = "would be removed" if options["dry_run"] else "removed"
+            self.table(("what", column), list(done.items()))

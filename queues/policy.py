@@ -1,0 +1,83 @@
+"""Which policies of a queue cannot work, beyond what single fields and the database's constraints can say."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from queues import handlers
+from queues.domain.backoff import Backoff
+
+if TYPE_CHECKING:
+    from queues.models import Queue
+
+# Beyond this the database's arithmetic with times would overflow.
+MOST_SECONDS = 100 * 366 * 86_400.0
+# As many payload bytes as one run takes, see `services.claim`.
+MOST_BYTES = 16 * 1024 * 1024
+_BACKOFF_FIELDS = {"strategy": "backoff", "base": "backoff_base", "cap": "backoff_cap", "jitter": "jitter"}
+
+
+def flaws(queue: "Queue") -> dict[str, str]:
+    """What is wrong with a queue's policy, by field. Fields of a wrong type are left to their own validation."""
+    found: dict[str, str] = {}
+    for check in (_times, _flush, _rate, _retries, _handler, _timeout):
+        for field, message in check(queue):
+            found.setdefault(field, message)
+    return found
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _times(queue: "Queue") -> Iterator[tuple[str, str]]:
+    for field in ("timeout", "flush_seconds", "keep_results", "archive_after", "purge_after", "backoff_cap"):
+        seconds = _number(getattr(queue, field))
+        if seconds is not None and not 0 <= seconds <= MOST_SECONDS:
+            yield field, "seconds, from 0 to a hundred years"
+    if queue.timeout == 0:
+        yield "timeout", "above 0; empty is none"
+    if queue.paused_until is not None and queue.paused_at is None:
+        yield "paused_until", "only a paused queue is paused until then"
+
+
+def _flush(queue: "Queue") -> Iterator[tuple[str, str]]:
+    jobs, most = _number(queue.flush_jobs), _number(queue.run_size)
+    if jobs is not None and most is not None and jobs > most:
+        yield "flush_jobs", f"one run takes at most run_size ({queue.run_size}) jobs, so it would never start"
+    size = _number(queue.flush_bytes)
+    if size is not None and size > MOST_BYTES:
+        yield "flush_bytes", f"one run takes at most {MOST_BYTES:,} bytes, so it would never start"
+
+
+def _rate(queue: "Queue") -> Iterator[tuple[str, str]]:
+    for field in ("rate_limit", "rate_burst"):
+        value = _number(getattr(queue, field))
+        if value is not None and not (value > 0 and math.isfinite(value)):
+            yield field, "above 0; empty is none"
+    if queue.rate_burst is not None and queue.rate_limit is None:
+        yield "rate_burst", "says nothing without a rate_limit"
+
+
+def _retries(queue: "Queue") -> Iterator[tuple[str, str]]:
+    try:
+        Backoff(queue.backoff, queue.backoff_base, queue.backoff_cap, queue.jitter)
+    except ValueError as error:
+        field, _, message = str(error).partition(": ")
+        yield _BACKOFF_FIELDS.get(field, "backoff"), message or str(error)
+
+
+def _handler(queue: "Queue") -> Iterator[tuple[str, str]]:
+    if queue.handler and queue.handler not in {handler.name for handler in handlers.known()}:
+        yield "handler", "no handler of this name is declared"
+
+
+def _timeout(queue: "Queue") -> Iterator[tuple[str, str]]:
+    if queue.timeout is None or (_number(queue.concurrency) or 1) <= 1:
+        return
+    for handler in handlers.known():
+        if queue.name == handler.queue or queue.handler == handler.name:
+            # Those run on threads, which cannot be interrupted.
+            if not (handler.is_async or handler.whole):
+                yield "timeout", f"cannot be kept with concurrency above 1: {handler.name} is a plain function"
+                return

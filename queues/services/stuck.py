@@ -1,0 +1,129 @@
+"""What should have moved on and has not: each finding names what did not do its work."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max, Min
+
+from queues import handlers, store
+from queues.domain.states import ChunkState, RunState, WorkerState
+from queues.models import Batch, Chunk, Queue, Run, Worker
+from queues.selectors.clock import database_now
+from queues.services.counts import Problem, check_keys, check_slots
+from queues.services.workers import SILENT_AFTER
+
+# Well beyond what the rings (reap every 2 s, finish every 5 s, drive every second) may take on a busy machine.
+PATIENCE = timedelta(seconds=60)
+ARCHIVE_PATIENCE = timedelta(hours=1)
+# Chunk rows of each queue that are looked at for their handlers.
+LOOKED_AT = 5_000
+
+
+def check_stuck() -> list[Problem]:
+    """Look for work that is stuck; a few bounded queries, nothing is written."""
+    now = database_now()
+    return [
+        *_expired_runs(now),
+        *_unannounced(now),
+        *_missed_ends(now),
+        *_silent_workers(now),
+        *_nobody_works(now),
+        *_handlers(),
+        *_archiving(now),
+        *check_slots(),
+        *check_keys(),
+    ]
+
+
+def _expired_runs(now: datetime) -> Iterator[Problem]:
+    runs = Run.objects.filter(state=RunState.RUNNING, lease_until__lt=now - PATIENCE)
+    found = runs.aggregate(count=Count("pk"), oldest=Min("lease_until"))
+    if found["count"]:
+        since = _ago(now, found["oldest"])
+        message = f"{found['count']:,} leases have ended, the first {since} ago, and nobody took the work back"
+        yield Problem("reap", "runs", f"{message}: is `reap` rung?")
+
+
+def _unannounced(now: datetime) -> Iterator[Problem]:
+    batches = Batch.objects.filter(queued_at=None, state="running", sealed_at__lt=now - PATIENCE)
+    waiting = batches.filter(created_at__lt=now - PATIENCE, queue__paused_at=None)
+    found = waiting.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    if found["count"]:
+        since = _ago(now, found["oldest"])
+        message = f"{found['count']:,} have not been announced, the oldest for {since}"
+        yield Problem("hand-over", "batches", f"{message}: is the broker reachable, is `drive` rung?")
+
+
+def _missed_ends(now: datetime) -> Iterator[Problem]:
+    finished = [batch for (batch,) in store.rows("finishable", after=0, limit=100)]
+    last = dict(Chunk.objects.filter(batch__in=finished).values_list("batch_id").annotate(last=Max("finished_at")))
+    for batch in finished:
+        moment = last.get(batch)
+        if moment is not None and moment < now - PATIENCE:
+            since = _ago(now, moment)
+            yield Problem("finish", f"batch {batch}", f"nothing is left to do for {since}: is `finish` rung?")
+
+
+def _silent_workers(now: datetime) -> Iterator[Problem]:
+    silent = Worker.objects.filter(heartbeat_at__lt=now - PATIENCE - timedelta(seconds=SILENT_AFTER))
+    for worker in silent.exclude(state=WorkerState.STOPPED).order_by("heartbeat_at")[:50]:
+        since = _ago(now, worker.heartbeat_at)
+        yield Problem("workers", f"worker {worker.name}", f"not heard of for {since}, and not taken for stopped")
+
+
+def _nobody_works(now: datetime) -> Iterator[Problem]:
+    heard = Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=now - PATIENCE)
+    if heard.exists():
+        return
+    for queue, seconds in store.rows("oldest_due"):
+        if seconds > PATIENCE.total_seconds():
+            since = _span(timedelta(seconds=seconds))
+            yield Problem("workers", f"queue {queue}", f"work is due for {since}, and no worker is alive")
+
+
+def _handlers() -> Iterator[Problem]:
+    known = {handler.name for handler in handlers.known()}
+    served = {handler.queue for handler in handlers.known()}
+    for queue in Queue.objects.all():
+        if queue.handler and queue.handler not in known:
+            yield Problem("handlers", f"queue {queue.name}", f"its handler {queue.handler!r} is not declared")
+        elif not queue.handler and queue.name not in served:
+            yield Problem("handlers", f"queue {queue.name}", "no handler is declared for it", warning=True)
+        rows = Chunk.objects.filter(queue=queue, state=ChunkState.READY).order_by("priority", "run_at", "id")
+        waiting = set(rows.values_list("handler", flat=True)[:LOOKED_AT])
+        for name in sorted(waiting - known):
+            yield Problem(
+                "handlers", f"queue {queue.name}", f"jobs wait for handler {name!r}, which is not declared here"
+            )
+
+
+def _archiving(now: datetime) -> Iterator[Problem]:
+    for queue in Queue.objects.all():
+        grace = queue.archive_after + ARCHIVE_PATIENCE.total_seconds()
+        page = store.rows(
+            "archive_pick",
+            queue=queue.pk,
+            grace=grace,
+            after_at=datetime(1, 1, 1, tzinfo=now.tzinfo),
+            after=0,
+            skip=[],
+            chunks=1,
+            jobs=1,
+        )
+        if page:
+            since = _ago(now, page[0][1])
+            message = f"chunk {page[0][0]} ended {since} ago and is not archived: is `archive` rung?"
+            yield Problem("archive", f"queue {queue.name}", message, warning=True)
+
+
+def _ago(now: datetime, moment: datetime) -> str:
+    return _span(now - moment)
+
+
+def _span(length: timedelta) -> str:
+    """A length of time as a person says it."""
+    seconds = int(length.total_seconds())
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,108 @@
+"""A new batch from a file: all of it or nothing, and a word on the line that is wrong."""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from queues import handlers
+from queues.models import Batch, Chunk, Job, Queue
+from queues.services.sync_queues import sync_queues
+
+pytestmark = pytest.mark.django_db
+
+BAD = {
+    b'{"a": 1}\n\n{"a": }\n': "line 3: ",
+    b"": "no jobs",
+    b'{"a": NaN}': "line 1: $.a: NaN",
+    b'{"a": 1, "a": 2}': "line 1: ",
+    b'{"a": "\\u0000"}': "line 1: $.a: ",
+    b'{"a": "\\ud800"}': "line 1: $.a: ",
+    b'{"a": 1e2000}': "line 1: $.a: ",
+    b"[" * 70 + b"]" * 70: "line 1: ",
+    b'{"a": ' + b"1" * 1001 + b"}": "line 1: $.a: ",
+    b'"' + b"x" * 1_048_576 + b'"': "line 1: ",
+    b"\xff": "line 1: ",
+}
+
+
+@pytest.fixture
+def operator(signed_in: Callable[[str], Client]) -> Client:
+    handlers.handler(queue="uploads", name="tests.upload")(_handler)
+    sync_queues()
+    return signed_in("operator")
+
+
+def _handler(job: object) -> None:
+    pass
+
+
+def post(client: Client, content: bytes, name: str = "jobs.jsonl", **fields: str) -> tuple[int, str]:
+    data = {"target": "uploads", "file": SimpleUploadedFile(name, content), **fields}
+    answer = client.post(reverse("new-batch"), data)
+    return answer.status_code, answer.content.decode()
+
+
+@pytest.mark.parametrize("content", BAD, ids=range(len(BAD)))
+def test_a_bad_line_is_named_and_nothing_is_written(operator: Client, content: bytes) -> None:
+    status, page = post(operator, content or b"\n")
+    assert status == 422
+    assert (BAD[content] if content else "at least one job") in page.replace("&quot;", '"')
+    assert "Nothing was enqueued" in page
+    assert (Batch.objects.count(), Chunk.objects.count(), Job.objects.count()) == (0, 0, 0)
+
+
+def test_lines_become_jobs_as_they_are_written(operator: Client) -> None:
+    status, _page = post(operator, b'{"n": 1.10}\n{"n": 18446744073709551617}\n', priority="high")
+    assert status == 302
+    batch = Batch.objects.get()
+    assert (batch.total, batch.name, batch.created_by) == (2, "jobs.jsonl", "operator")
+    assert list(Job.objects.order_by("id").values_list("payload", flat=True)) == [
+        '{"n": 1.10}',
+        '{"n": 18446744073709551617}',
+    ]
+    assert Chunk.objects.get().priority == 1
+
+
+def test_a_csv_file_becomes_objects_of_strings(operator: Client) -> None:
+    status, _page = post(operator, b"id,name\r\n1,Ann\r\n2,Bob\r\n", "people.csv")
+    assert status == 302
+    assert Job.objects.earliest("id").payload == '{"id":"1","name":"Ann"}'
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"a,b\n1\n", "line 2: 1 fields"), (b"a,a\n1,2\n", "line 1: "), (b"a,\n1,2\n", "line 1: ")],
+)
+def test_a_ragged_csv_file_is_refused(operator: Client, content: bytes, said: str) -> None:
+    status, page = post(operator, content, "people.csv")
+    assert status == 422
+    assert said in page
+    assert Batch.objects.count() == 0
+
+
+def test_pasted_lines_work_without_a_file(operator: Client) -> None:
+    answer = operator.post(reverse("new-batch"), {"target": "uploads", "text": '{"a": 1}\r\n{"a": 2}'})
+    assert answer.status_code == 302
+    assert Batch.objects.get().total == 2
+
+
+def test_too_many_jobs_need_to_be_split(operator: Client, settings: object) -> None:
+    settings.BATCH_MAX_JOBS = 3  # type: ignore[attr-defined]
+    lines = b"1\n2\n3\n4\n"
+    status, page = post(operator, lines, chunk_size="1")
+    assert status == 422
+    assert "split into parts" in page
+    assert Batch.objects.count() == 0
+    Queue.objects.filter(name="uploads").update(chunk_size=2)
+    assert post(operator, lines, split="on")[0] == 302
+    assert Batch.objects.get(parent=None).total == 4
+
+
+def test_a_file_of_an_unknown_kind_asks_for_its_format(operator: Client) -> None:
+    status, page = post(operator, b"1", "jobs.txt")
+    assert status == 422
+    assert "choose its format" in page
+    assert post(operator, b"1", "jobs.txt", format="jsonl")[0] == 302

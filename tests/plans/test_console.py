@@ -1,0 +1,52 @@
+"""The console's live reading on a million chunks: no list is read whole, however long it is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from monitoring.snapshot import Snapshot
+from queues.selectors import batches, dead_letters
+from tests.plans.conftest import World
+from tests.plans.plan import Plan
+
+pytestmark = pytest.mark.django_db
+
+LARGE = ("queues_chunk", "queues_job", "queues_run", "queues_deadletter")
+
+
+def plans(read: Callable[[], Any]) -> list[Plan]:
+    """The plans of all queries that a reading makes."""
+    with CaptureQueriesContext(connection) as captured:
+        read()
+    found = []
+    for query in captured.captured_queries:
+        if query["sql"].startswith("SELECT"):
+            with connection.cursor() as cursor:
+                cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + query["sql"].replace("%", "%%"), [])
+                found.append(Plan(cursor.fetchone()[0]))
+    assert found
+    return found
+
+
+READINGS: dict[str, tuple[Callable[[World], Any], int]] = {
+    "in progress": (lambda world: Snapshot().in_progress, 3_000),
+    "one batch": (lambda world: Snapshot([world.batch]).batch(world.batch), 3_000),
+    "queues": (lambda world: Snapshot().queues, 60_000),
+    "workers": (lambda world: Snapshot().workers, 100),
+    "series": (lambda world: Snapshot().series, 5_000),
+    "batch list": (lambda world: batches.batch_page(batches.BatchQuery()), 1_000),
+    "batch list of a state": (lambda world: batches.batch_page(batches.BatchQuery(state="running")), 1_000),
+    "dead letters": (lambda world: dead_letters.dead_letter_page(dead_letters.DeadLetterQuery()), 1_000),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_a_reading_is_bounded(world: World, name: str) -> None:
+    read, rows = READINGS[name]
+    for plan in plans(lambda: read(world)):
+        for table in LARGE:
+            assert "" not in plan.indexes(table), table
+        assert plan.rows <= rows
