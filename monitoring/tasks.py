@@ -5,7 +5,7 @@ from celery import shared_task
 from monitoring.rollup import forget, roll_up
 
 
-@shared_task(name="monitoring.tasks.rollup", ignore_result=True)  # type: ignore[untyped-decorator]
+@shared_task(name="monitoring.tasks.rollup", ignore_result=True)
 def rollup() -> None:
     """Write the figures of the last minutes and let go of old ones."""
     roll_up()

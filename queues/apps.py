@@ -10,7 +10,11 @@ class QueuesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Find the handlers of every installed app."""
+        """Find the handlers of every installed app, and let Django check what they declare."""
+        from django.core import checks
         from django.utils.module_loading import autodiscover_modules
 
+        from queues.checks import check_declarations
+
         autodiscover_modules("handlers")
+        checks.register(check_declarations)

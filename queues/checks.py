@@ -17,9 +17,7 @@ from queues.domain.states import Acknowledge
 SHORTEST_LEASE = 6.0
 
 
-def check_declarations(
-    app_configs: Sequence[AppConfig] | None = None, **_options: Any
-) -> list[CheckMessage]:
+def check_declarations(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
     """What the code and the settings declare."""
     return [*_queues(), *_acknowledgement(), *_settings()]
 

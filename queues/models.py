@@ -7,6 +7,7 @@ enqueued job, and the enqueue transaction is what keeps them true.
 from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -122,6 +123,13 @@ class Queue(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a policy that cannot work."""
+        from queues.policy import flaws
+
+        if found := flaws(self):
+            raise ValidationError(dict(found))
 
 
 class QueueSlot(models.Model):

@@ -76,8 +76,8 @@ def _timeout(queue: "Queue") -> Iterator[tuple[str, str]]:
     if queue.timeout is None or (_number(queue.concurrency) or 1) <= 1:
         return
     for handler in handlers.known():
-        if queue.name == handler.queue or queue.handler == handler.name:
-            # Those run on threads, which cannot be interrupted.
-            if not (handler.is_async or handler.whole):
-                yield "timeout", f"cannot be kept with concurrency above 1: {handler.name} is a plain function"
-                return
+        serves = queue.name == handler.queue or queue.handler == handler.name
+        # Plain functions run on threads then, which cannot be interrupted.
+        if serves and not (handler.is_async or handler.whole):
+            yield "timeout", f"cannot be kept with concurrency above 1: {handler.name} is a plain function"
+            return

@@ -52,9 +52,7 @@ def _cursor() -> "psycopg.Cursor[Row]":
 def _bound(values: dict[str, Any]) -> dict[str, Any]:
     """Lists of whole numbers as PostgreSQL writes an array: psycopg takes 2 µs for each element, this 0.1 µs."""
     return {
-        name: "{" + ",".join(map(str, value)) + "}"
-        if type(value) is list and {*map(type, value)} == {int}
-        else value
+        name: "{" + ",".join(map(str, value)) + "}" if type(value) is list and {*map(type, value)} == {int} else value
         for name, value in values.items()
     }
 

@@ -1,7 +1,7 @@
 """A new batch from a file or from pasted lines."""
 
 import io
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -49,12 +49,12 @@ def new_batch(request: HttpRequest) -> HttpResponse:
 def _source(request: HttpRequest) -> tuple[BinaryIO, str, str]:
     """The lines, their format, and a name for the batch. Raises `EnqueueError`."""
     upload, wanted = request.FILES.get("file"), request.POST.get("format", "")
-    if upload is not None:
+    if upload is not None and upload.file is not None:
         name = upload.name or ""
         form = wanted if wanted in FORMATS else format_of(f".{name.rpartition('.')[2]}")
         if form is None:
             raise EnqueueError(f"{storable(name)!r} does not end in .jsonl or .csv: choose its format")
-        return upload.file, form, storable(name)[:LONGEST_NAME]
+        return cast(BinaryIO, upload.file), form, storable(name)[:LONGEST_NAME]
     text = request.POST.get("text", "")
     if not text.strip():
         raise EnqueueError("there are no jobs: choose a file or paste lines")

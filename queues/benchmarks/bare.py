@@ -1,8 +1,7 @@
 """Bare SQL on a raw connection: what the product is measured against, and the set-up of what is measured.
 
-The only file of the product beside `queues.store` that opens a cursor. `python -m queues.benchmarks.bare ADDRESS WORKER`
-drains queues with the product's own statements and nothing around them: no policy, no lease thread, no handler, no
-look at the batches.
+The only file beside `queues.store` that opens a cursor. `python -m queues.benchmarks.bare ADDRESS WORKER` drains queues
+with the product's own statements and nothing around them: no policy, no lease thread, no handler, no look at batches.
 """
 
 import json

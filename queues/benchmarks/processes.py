@@ -59,9 +59,7 @@ class Bare:
     def __init__(self, address: str) -> None:
         command = [sys.executable, "-m", "queues.benchmarks.bare", address]
         self._processes = [
-            subprocess.Popen(
-                [*command, str(uuid.uuid4())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
+            subprocess.Popen([*command, str(uuid.uuid4())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for _ in range(PROCESSES)
         ]
 

@@ -179,9 +179,7 @@ def latency_scenario(bench: Bench) -> list[Row]:
         found = sorted(_latency(number, bench.draw) for number in range(bench.sizes.latency))
     rows = (("median", median(found), 60.0), ("95th percentile", found[-(-95 * len(found) // 100) - 1], 120.0))
     text = "commit of a job to the start of its handler"
-    return [
-        Row("latency", f"{text}, {name}", "ms", [value], bound, floor=False) for name, value, bound in rows
-    ]
+    return [Row("latency", f"{text}, {name}", "ms", [value], bound, floor=False) for name, value, bound in rows]
 
 
 def _latency(number: int, draw: random.Random) -> float:

@@ -166,9 +166,7 @@ def fail_fast_batches(claim: Claim, deaths: Iterable[int]) -> set[int]:
     return {
         batch
         for batch in batches
-        if batch is not None
-        and batch in claim.batches
-        and claim.batches[batch].failure_mode is FailureMode.FAIL_FAST
+        if batch is not None and batch in claim.batches and claim.batches[batch].failure_mode is FailureMode.FAIL_FAST
     }
 
 
@@ -315,9 +313,7 @@ class _Planner:
         delay: float,
         until: datetime | None,
     ) -> int:
-        self.plan.new_chunks.append(
-            NewChunk(chunk.batch_id, chunk.priority, state, why, delay, until, chunk.has_keys)
-        )
+        self.plan.new_chunks.append(NewChunk(chunk.batch_id, chunk.priority, state, why, delay, until, chunk.has_keys))
         self.groups[key] = len(self.plan.new_chunks) - 1
         return self.groups[key]
 

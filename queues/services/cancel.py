@@ -26,7 +26,7 @@ def cancel_batch(*, batch_id: int, actor: str, source: str, reason: str = "") ->
             store.rows("lock_batches", batches=members)
             now = Batch.objects.get(pk=batch_id)
             if now.state != "running" or now.stop_reason:
-                raise CancelRefused(f"batch {batch_id} is {now.state if not now.stop_reason else 'stopping'}")
+                raise CancelRefused(f"batch {batch_id} is {'stopping' if now.state == 'running' else now.state}")
             cancelled = stop_locked(batches=members, reason=StopReason.CANCELLED)
             store.run("seal_stopped", batches=members)
             audit.record(

@@ -182,7 +182,8 @@ def _lane(handler: HandlerRef, queue: str | None) -> _Lane:
     except handlers.UnknownHandler as error:
         raise EnqueueError(str(error)) from None
     name = queue or found.queue
-    row = store.row("queue_for_enqueue", name=name) if "\0" not in name else None
+    known = isinstance(name, str) and handlers.QUEUE_NAME.match(name)
+    row = store.row("queue_for_enqueue", name=name) if known else None
     if row is None:
         raise EnqueueError(f"unknown queue {name!r}; `manage.py sync_queues` makes the declared ones")
     return _Lane(row[0], name, found.name, row[2], row[3])

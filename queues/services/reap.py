@@ -88,10 +88,15 @@ def _reap(run_id: int) -> Claim | None:
 
 
 def _blame(claim: Claim, marked: int | None) -> Ended:
+    """The marked job as lost, unless it had ended before its process died. Nobody else changes a lost run's jobs."""
     found = store.row("job_failures", job=marked) if marked is not None else None
     if marked is None or found is None:
         return Ended()
-    claim.ids, claim.failures, claim.places = [marked], [found[0]], [1]
+    failures, chunk = found
+    held = {row[0] for row in store.rows("leased_chunks", run=claim.run_id)}
+    if chunk not in held or (marked,) not in store.rows("members", chunk=chunk):
+        return Ended()
+    claim.ids, claim.failures, claim.places = [marked], [failures], [1]
     return Ended(others={0: LOST})
 
 
@@ -109,12 +114,9 @@ def _lock(claim: Claim, ended: Ended) -> tuple[set[int], set[int]]:
 
 
 def _settle_marked(claim: Claim, ended: Ended, stopping: set[int]) -> None:
-    if not ended.any or store.row("job_failures", job=claim.ids[0]) != (claim.failures[0], claim.chunks[0].id):
-        return  # the marked job had ended, and left its chunk, before the process died
-    chunk = claim.chunks[0]
-    place = chunk.place(claim.ids[0])
-    if chunk.ended is not None and chunk.ended[place >> 3] >> (place & 7) & 1:
+    if not ended.any:
         return
+    chunk = claim.chunks[0]
     progress = {chunk.id: Progress.of(chunk)}
     made = plan(claim, progress, ended, judge(claim, ended), stopping=stopping, final=False, uniform=random.random)
     write_plan(claim, made, Timing())

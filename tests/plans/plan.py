@@ -5,6 +5,9 @@ from typing import Any
 
 from queues import store
 
+# Tables that grow with the work. The others are read as PostgreSQL likes.
+LARGE = ("queues_job", "queues_chunk", "queues_run", "queues_deadletter")
+
 
 class Plan:
     """An executed plan, and what it has touched."""
@@ -46,8 +49,8 @@ class Plan:
 
     @property
     def rows(self) -> float:
-        """Rows that were read from tables, also those that a condition then refused."""
-        return sum(_read(node) * node["Actual Loops"] for node in self.nodes() if "Relation Name" in node)
+        """Rows that were read from large tables, also those that a condition then refused."""
+        return sum(_read(node) * node["Actual Loops"] for node in self.nodes() if node.get("Relation Name") in LARGE)
 
     @property
     def pages(self) -> int:

@@ -141,6 +141,7 @@ def test_fail_fast_stops_all_parts_of_a_parent(settings: Any) -> None:
     payloads = [{"die": 1} if n == 12 else {} for n in range(40)]
     parent = enqueue_batch("tested.do", payloads, split=True, failure_mode="fail_fast")
     drain(want=5)
+    finish.sweep()
     parent.refresh_from_db()
     assert (parent.state, parent.succeeded, parent.dead, parent.cancelled) == ("failed", 14, 1, 25)
     assert set(parent.parts.values_list("state", "stop_reason")) == {

@@ -47,8 +47,7 @@ def test_the_claim_leases_chunks_and_makes_their_run() -> None:
     run = Run.objects.get()
     assert (run.state, run.claimed, run.chunks, run.handler) == ("running", 25, 3, "tested.do")
     assert 25 < (run.lease_until - run.started_at).total_seconds() < 35
-    assert set(Chunk.objects.values_list("state", "run_id", "run_ids")) == {("leased", run.pk, (run.pk,))} or True
-    assert all(c.run_ids == [run.pk] and c.state == "leased" for c in Chunk.objects.all())
+    assert all((c.state, c.run_id, c.run_ids) == ("leased", run.pk, [run.pk]) for c in Chunk.objects.all())
     batch.refresh_from_db()
     assert batch.started_at is not None
     assert take(queue) is None
@@ -231,8 +230,9 @@ def test_a_limit_that_shrinks_lets_runs_end_first() -> None:
     queue.save()
     sync_slots(queue=queue)
     assert QueueSlot.objects.count() == 3
+    assert take(queue, want=10) is None
     for claim in claims:
-        assert claim is not None and take(queue, want=10) is None
+        assert claim is not None
         end(claim)
     assert take(queue, want=10) is not None
     assert take(queue, want=10) is None
@@ -249,14 +249,15 @@ def test_a_rate_limit_lets_so_many_jobs_through() -> None:
     rewind(queue, 1000)
     claim = take(queue)
     assert claim is not None and len(claim.ids) == 20
-    assert take(queue) is None or True
-    rewind(queue, 0.55)
-    taken = take(queue)
-    assert taken is not None and 5 <= len(taken.ids) <= 8
+    Queue.objects.update(rate_tokens=-100, rate_filled_at=timezone.now())
+    assert take(queue) is None
+    rewind(queue, 10.75)
+    claim = take(queue)
+    assert claim is not None and 7 <= len(claim.ids) < 80
 
 
 def test_a_chunk_larger_than_the_bucket_runs_and_leaves_a_debt() -> None:
-    queue = make_queue(chunk_size=50, rate_limit=10, rate_burst=5)
+    queue = make_queue(chunk_size=50, rate_limit=1, rate_burst=5)
     enqueue_batch("tested.do", range(100))
     rewind(queue, 1000)
     claim = take(queue)
@@ -264,9 +265,9 @@ def test_a_chunk_larger_than_the_bucket_runs_and_leaves_a_debt() -> None:
     queue.refresh_from_db()
     assert queue.rate_tokens == pytest.approx(-45)
     assert take(queue) is None
-    rewind(queue, 4)
+    rewind(queue, 40)
     assert take(queue) is None
-    rewind(queue, 1)
+    rewind(queue, 5)
     assert take(queue) is not None
 
 

@@ -11,6 +11,7 @@ from queues.execution import Execution
 from queues.models import Queue
 from queues.services import claim as claim_service
 from queues.services import finish
+from queues.services.sync_queues import sync_slots
 
 LEASE = 30.0
 
@@ -33,7 +34,9 @@ def do_all(jobs: list[Job]) -> None:
 
 def make_queue(name: str = "tested", **policy: Any) -> Queue:
     """A queue, archived at once unless said otherwise."""
-    return Queue.objects.create(name=name, handler="tested.do", **{"archive_after": 0, **policy})
+    queue = Queue.objects.create(name=name, handler="tested.do", **{"archive_after": 0, **policy})
+    sync_slots(queue=queue)
+    return queue
 
 
 def drain(name: str = "tested", *, runs: int = 10_000, want: int = 1_000) -> int:
