@@ -12,6 +12,8 @@ from queues.services.enqueue import EnqueueError, enqueue_batch
 # What a compiler made: there is no text in it to check.
 COMPILED = {".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".exe", ".a", ".o", ".lib", ".mo"}
 SKIPPED_FOLDERS = {"__pycache__", ".git", "node_modules", "site-packages"}
+# Programs and time zones have no suffix: their first bytes tell (ELF, Mach-O, TZif).
+COMPILED_STARTS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"TZif")
 
 
 class DemoError(ValueError):
@@ -35,8 +37,18 @@ def files(folders: list[Path]) -> Iterator[Path]:
             below[:] = sorted(name for name in below if name not in SKIPPED_FOLDERS)
             for name in sorted(names):
                 path = Path(where, name)
-                if path.suffix not in COMPILED and path.is_file() and not path.is_symlink():
+                if path.suffix not in COMPILED and path.is_file() and not path.is_symlink() and not _program(path):
                     yield path
+
+
+def _program(path: Path) -> bool:
+    if path.suffix:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in COMPILED_STARTS
+    except OSError:
+        return False  # the job that cannot read it will say so
 
 
 def start_demo(folder: Path | None = None, *, created_by: str = "demo") -> Batch:

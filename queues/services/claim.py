@@ -55,4 +55,4 @@ def load(*, claim: Claim) -> None:
         batch, mode, parent, unstarted, stop_reason = line.split(" ")
         claim.batches[int(batch)] = BatchFacts(int(batch), FailureMode(mode), int(parent) or None, bool(stop_reason))
         if unstarted == "1":
-            store.run("start_batch", batch=int(batch))
+            store.run("start_batch", batches=[int(batch), int(parent)])
