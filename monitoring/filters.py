@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 from monitoring.texts import UNSEEN
 from queues.domain.states import BatchState
 from queues.selectors.batches import BatchQuery
-from queues.selectors.dead_letters import Cursor, DeadLetterQuery
+from queues.selectors.dead_letters import DeadLetterQuery, Place
 
 KNOWN = ("queue", "batch", "cause", "state", "name")
 LONGEST = 200
@@ -71,18 +71,18 @@ def selection(query: DeadLetterQuery) -> dict[str, object]:
     return {name: value for name, value in parts.items() if value not in ("", None)}
 
 
-def write_place(place: Cursor) -> str:
+def write_place(place: Place) -> str:
     """A place in a list of dead letters, as an address carries it."""
     return f"{(place.died_at - EPOCH) // timedelta(microseconds=1)}-{place.job_id}"
 
 
-def read_place(text: str) -> Cursor | None:
+def read_place(text: str) -> Place | None:
     """The place in an address; None for what is none."""
     match = PLACE.fullmatch(text)
     if match is None:
         return None
     try:
-        return Cursor(EPOCH + timedelta(microseconds=int(match[1])), int(match[2]))
+        return Place(EPOCH + timedelta(microseconds=int(match[1])), int(match[2]))
     except OverflowError:
         return None
 
@@ -92,6 +92,6 @@ def batch_key(batch_id: int) -> str:
     return f"{batch_id:020d}"
 
 
-def dead_letter_key(place: Cursor) -> str:
+def dead_letter_key(place: Place) -> str:
     """Sorts as text like the list does, newest last."""
     return f"{(place.died_at - EPOCH) // timedelta(microseconds=1):020d}-{place.job_id:020d}"

@@ -6,7 +6,7 @@ All of it can be lost at any time: it is read again or measured anew.
 import threading
 from collections import deque
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError
 
@@ -16,13 +16,15 @@ from queues.selectors import clock, figures, throughput
 BUCKET = 10
 CHART = timedelta(minutes=15)
 # Runs that ended longer ago than this are all committed: a settle takes seconds, or fails by its timeouts.
-SETTLED = timedelta(seconds=60)
+SETTLED = timedelta(seconds=30)
+# Buckets that are read at once when there is much to catch up with.
+SLICE = 6
 ESTIMATE_EVERY = timedelta(seconds=10)
 ESTIMATE_LIMIT = 0.5
 
 
 class History:
-    """Samples of batches, closed minutes of the chart, estimates of long backlogs."""
+    """Samples of batches, closed buckets of the chart, estimates of long backlogs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +33,8 @@ class History:
     def clear(self) -> None:
         """Forget everything."""
         self._samples: dict[int, deque[Sample]] = {}
-        self._minutes: dict[int, list[throughput.WorkGroup]] = {}
+        self._work: dict[int, list[throughput.WorkGroup]] = {}
+        self._closed = 0
         self._estimates: Mapping[int, figures.Estimate] = {}
         self._estimated_at: datetime | None = None
 
@@ -53,24 +56,24 @@ class History:
                 del self._samples[key]
 
     def work(self, now: datetime) -> list[throughput.WorkGroup]:
-        """All work of the chart's time: closed minutes from memory, the rest read anew.
+        """All work of the chart's time: closed buckets from memory, the rest read anew.
 
-        A minute is read once, when it is so long past that nothing can be added to it: a run that commits
-        late is seen late, never missed.
+        A bucket is closed when it is so long past that nothing can be added to it: a run that commits late is
+        seen late, never missed. At first there is much to read; it is read minute by minute, so that a reading
+        that is cut off by its time limit is continued by the next one.
         """
-        minute = timedelta(minutes=1)
-        closed = int((now - SETTLED).timestamp() // 60)
-        # One minute more than is shown: the oldest bucket begins inside it.
-        oldest = int((now - CHART - minute).timestamp() // 60)
+        closed = int((now - SETTLED).timestamp() // BUCKET)
+        oldest = int((now - CHART).timestamp() // BUCKET)
         with self._lock:
-            self._minutes = {number: work for number, work in self._minutes.items() if number >= oldest}
-            missing = [number for number in range(oldest, closed) if number not in self._minutes]
-            for number in missing:
-                start = datetime.fromtimestamp(number * 60, now.tzinfo)
-                self._minutes[number] = throughput.ended_work(start, start + minute, BUCKET)
-            groups = [group for work in self._minutes.values() for group in work]
-        since = datetime.fromtimestamp(closed * 60, now.tzinfo)
-        groups += throughput.ended_work(since, now + minute, BUCKET)
+            self._work = {number: work for number, work in self._work.items() if number >= oldest}
+            start = max(oldest, self._closed)
+            while start < closed:
+                end = min(start + SLICE, closed)
+                for group in throughput.ended_work(_time(start), _time(end), BUCKET):
+                    self._work.setdefault(group.last, []).append(group)
+                self._closed = start = end
+            groups = [group for work in self._work.values() for group in work]
+        groups += throughput.ended_work(_time(closed), now + SETTLED, BUCKET)
         return groups + throughput.running_work(now, BUCKET)
 
     def estimates(self, now: datetime, wanted: Collection[int]) -> Mapping[int, figures.Estimate]:
@@ -89,6 +92,10 @@ class History:
                 except DatabaseError:
                     self._estimates = {}
             return self._estimates
+
+
+def _time(bucket: int) -> datetime:
+    return datetime.fromtimestamp(bucket * BUCKET, UTC)
 
 
 HISTORY = History()

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from queues import codec, shutdown, store
 from queues.domain.fingerprint import fingerprint
@@ -50,6 +50,8 @@ def _can_wait(until: object) -> bool:
 class Execution:
     """The state of one run in this process."""
 
+    underway: ClassVar["Execution | None"] = None  # the run that this process is working on
+
     def __init__(self, claim: Claim, lease: float) -> None:
         self.claim = claim
         self.lease = lease
@@ -61,6 +63,7 @@ class Execution:
         self.durations: list[float] = []
         self.stopping = {batch.id for batch in claim.batches.values() if batch.stopping}
         self.lost = False
+        self.twin = False  # this is the copy in a process that the handler has forked
         self.late = 0
         self.current: tuple[int, float] | None = None
         self.put_back: dict[int, Failure | None] = {}
@@ -133,6 +136,16 @@ class Execution:
             started,
         )
 
+    def note_left_open(self, index: int, started: float) -> None:
+        """The handler came back with a transaction open: what it wrote there will not be committed."""
+        self._fail(
+            index,
+            AttemptKind.ERROR,
+            "OpenTransaction",
+            "the handler returned with a database transaction still open; it was rolled back",
+            started,
+        )
+
     def _fail(self, index: int, kind: AttemptKind, error_class: str, message: str, started: float) -> None:
         from queues.domain.text import clean
 
@@ -163,7 +176,7 @@ class Execution:
     def tick(self) -> None:
         """The keeper's turn: a checkpoint when something has ended, else a renewal, when either is due."""
         self._watch()
-        if monotonic() - self._renewed < CHECKPOINT_EVERY or self._closed or self.lost:
+        if monotonic() - self._renewed < min(CHECKPOINT_EVERY, self.lease / 4) or self._closed or self.lost:
             return
         with self._lock:
             if self._closed or self.lost:
@@ -244,8 +257,8 @@ class Execution:
         return Timing(found.p50 * 1000, found.p95 * 1000, found.max * 1000)
 
     def _persist(self, commit: Callable[[], T]) -> T:
-        """Commit, and while the database is away try again."""
-        deadline, pause = monotonic() + COMMIT_PATIENCE, 0.05
+        """Commit; while the database is away, or once when the session may be at fault, try again."""
+        deadline, pause, fresh = monotonic() + COMMIT_PATIENCE, 0.05, False
         while True:
             try:
                 return commit()
@@ -256,6 +269,13 @@ class Execution:
                 log.warning("run %s: the database is away, trying again: %s", self.claim.run_id, error)
                 threading.Event().wait(pause)
                 pause = min(pause * 2, 1.0)
+            except store.DATABASE_ERRORS as error:
+                # A handler may have changed the session's settings: a fresh one gets one more chance.
+                store.reset()
+                if fresh:
+                    raise
+                fresh = True
+                log.warning("run %s: trying again in a new session: %s", self.claim.run_id, error)
 
     def _watch(self) -> None:
         """End the process when a job cannot be interrupted: its time is recorded, the rest is given back."""
@@ -269,3 +289,12 @@ class Execution:
         self.note_timeout(index, started)
         self.close()
         os._exit(EXIT_TIMEOUT)
+
+
+def _after_fork() -> None:
+    """In a process that a handler has forked: stop at the next job, and leave the parent's lease alone."""
+    if Execution.underway is not None:
+        Execution.underway.twin = Execution.underway.lost = True
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -11,12 +11,11 @@ from typing import Any
 
 from django.db import connections
 
-from queues import shutdown, store
+from queues import session, shutdown, store
 from queues.domain.acknowledge import acknowledge
 from queues.domain.outcomes import Fail, Job, JobTimeout, Outcome, Success
 from queues.execution import Execution
 from queues.handlers import Handler
-
 
 
 def run(execution: Execution, handler: Handler) -> None:
@@ -36,10 +35,10 @@ def run(execution: Execution, handler: Handler) -> None:
         _sequential(execution, handler, mark=False)
 
 
-def _stops(error: BaseException) -> bool:
+def _stops(execution: Execution, error: BaseException) -> bool:
     """Whether it is meant for the process. Else it is the job's: also sys.exit() in a library, or gevent's Timeout."""
-    ending = isinstance(error, (SystemExit, asyncio.CancelledError)) and shutdown.requested()
-    return ending or isinstance(error, KeyboardInterrupt)
+    ending = isinstance(error, (KeyboardInterrupt, SystemExit, asyncio.CancelledError)) and shutdown.requested()
+    return ending or execution.twin
 
 
 def job_at(execution: Execution, index: int) -> Job:
@@ -60,11 +59,13 @@ def _mark(execution: Execution, index: int) -> None:
         store.run("mark_job", run=execution.claim.run_id, job=execution.claim.ids[index])
 
 
-def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None:
+def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None:  # noqa: PLR0912 - the hot loop
     claim, function = execution.claim, handler.function
     ids, payloads, failures, places, chunks = claim.ids, claim.payloads, claim.failures, claim.places, claim.chunks
     succeeded, durations, halted = execution.succeeded, execution.durations, execution.halted
     timeout, queue = claim.policy.timeout, claim.policy.name
+    connection = session.worker_connection()
+    guarded = not connection.in_atomic_block
     for index in range(len(ids)):
         if halted():
             break
@@ -86,14 +87,18 @@ def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None:
             execution.note_timeout(index, started)
             store.reset()  # it may have been interrupted in the middle of a query
         except BaseException as error:
-            if _stops(error):
+            if _stops(execution, error):
                 raise
             execution.note_error(index, error, started)
         else:
-            if value is None:
+            if guarded and session.left_open(connection):
+                execution.note_left_open(index, started)
+            elif value is None:
                 succeeded.append(index)
             else:
                 execution.note(index, value, started)
+        if guarded and session.left_open(connection):
+            session.mend(connection, outer=False)  # not the neighbours' loss
         durations.append(monotonic() - started)
 
 
@@ -164,7 +169,7 @@ async def _one(execution: Execution, handler: Handler, index: int) -> None:
     except Outcome as outcome:
         execution.note(index, outcome, started)
     except BaseException as error:
-        if _stops(error):
+        if _stops(execution, error):
             raise
         if clock.expired():
             execution.note_timeout(index, started)
@@ -208,7 +213,7 @@ def _call(execution: Execution, function: Callable[[Job], Any], index: int) -> N
     except Outcome as outcome:
         execution.note(index, outcome, started)
     except BaseException as error:
-        if _stops(error):
+        if _stops(execution, error):
             raise
         execution.note_error(index, error, started)
     else:
@@ -225,6 +230,8 @@ def _whole(execution: Execution, handler: Handler) -> None:
     execution.holds_successes = True
     if claim.careful and len(indexes) == 1:
         _mark(execution, indexes[0])
+    connection = session.worker_connection()
+    guarded = not connection.in_atomic_block
     jobs, started = [job_at(execution, index) for index in indexes], monotonic()
     try:
         if claim.policy.timeout is None:
@@ -233,13 +240,15 @@ def _whole(execution: Execution, handler: Handler) -> None:
             with _alarm(execution, indexes[0], started, claim.policy.timeout):
                 answer = _answer(handler, jobs)
         outcomes = _outcomes(answer, jobs)
+        if guarded and session.left_open(connection):
+            outcomes = [Fail("the handler returned with a database transaction still open")] * len(jobs)
     except Outcome as outcome:
         outcomes = [outcome] * len(jobs)
     except JobTimeout as late:
         outcomes = [late] * len(jobs)
         store.reset()
     except BaseException as error:
-        if _stops(error):
+        if _stops(execution, error):
             raise
         outcomes = [error] * len(jobs)
     _note_whole(execution, indexes, outcomes, started)

@@ -6,9 +6,8 @@ import os
 from time import monotonic
 
 from django.conf import settings
-from django.db import connections
 
-from queues import handlers, runner, shutdown, store
+from queues import handlers, runner, session, shutdown, store
 from queues.domain.adaptive import next_size
 from queues.domain.records import Claim, Policy
 from queues.execution import Execution
@@ -105,12 +104,14 @@ class Server:
         """Run a claim to its settle; the number of jobs that ended."""
         execution = Execution(claim, settings.LEASE_SECONDS)
         started, outer = monotonic(), store.in_transaction()
-        self.keeper.execution = execution
+        self.keeper.execution = Execution.underway = execution
         try:
             self._call(execution)
         finally:
-            self.keeper.execution = None
-            _mend(outer=outer)
+            if execution.twin:  # a handler has forked, and its child came back here: the work is the parent's
+                os._exit(0)
+            self.keeper.execution = Execution.underway = None
+            session.mend(session.worker_connection(), outer=outer)
             execution.close()
         ended = len(execution.succeeded) + len(execution.others)
         self.keeper.processed += ended
@@ -142,25 +143,6 @@ class Server:
         return batches & holding
 
 
-def _mend(*, outer: bool) -> None:
-    """Drop a connection that a handler has broken or left within a transaction; `outer` is the caller's own.
-
-    A plain BEGIN is known to psycopg only: left open, nothing that follows would ever be committed.
-    """
-    connection = connections[store.alias()]
-    raw = connection.connection
-    if raw is None:
-        return
-    left_open = not outer and (
-        connection.in_atomic_block or not connection.get_autocommit() or bool(raw.info.transaction_status)
-    )
-    if left_open:
-        # Else Django keeps the closed connection for the end of a block that will never come.
-        connection.in_atomic_block = False
-    if left_open or raw.closed or raw.broken:
-        connection.close()
-
-
 _server: Server | None = None
 
 
@@ -176,8 +158,8 @@ def serve_queue(queue_id: int) -> int:
     """One answer to a hint; the number of jobs that ended."""
     try:
         return server().serve(queue_id)
-    except store.CONNECTION_ERRORS:
-        store.reset()
+    except BaseException:
+        store.reset()  # whatever is wrong with the session, the next hint begins with another
         raise
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import QuerySet
-from django.db.utils import InterfaceError, OperationalError
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
 from psycopg import errors, sql
 
 from queues.sql import statement
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 # Errors after which the connection is of no more use.
 CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
+DATABASE_ERRORS = (psycopg.Error, DatabaseError)
 LockTimeout = errors.LockNotAvailable
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _explained = count()
@@ -205,16 +206,6 @@ def statement_timeout(milliseconds: int) -> None:
     """Bound each further statement of the open transaction."""
     with _cursor() as cursor:
         cursor.execute(b"SELECT set_config('statement_timeout', %s, true)", (f"{milliseconds}ms",))
-
-
-def mend(*, outer: bool) -> None:
-    """Drop a connection that a handler has broken or left within a transaction; `outer` is the caller's own."""
-    connection = connections[alias()]
-    if connection.connection is None:
-        return
-    broken = connection.connection.closed or connection.connection.broken
-    if broken or (not outer and (connection.in_atomic_block or not connection.get_autocommit())):
-        connection.close()
 
 
 def reset() -> None:

@@ -5,8 +5,10 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_process_shutdown
 
-from queues import bells  # noqa: F401 - rings by itself when beat or the broker is gone
-from queues import serve
+from queues import (
+    bells,  # noqa: F401 - rings by itself when beat or the broker is gone
+    serve,
+)
 from queues.services import announce
 from queues.services import archive as archive_service
 from queues.services import finish as finish_service

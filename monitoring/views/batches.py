@@ -1,5 +1,6 @@
 """Batches: the list, one batch, and its cancellation."""
 
+import json
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -49,7 +50,7 @@ def batch_detail(request: HttpRequest, batch_id: int) -> HttpResponse:
     if line is None:
         raise Http404(f"there is no batch {batch_id}")
     names = ["batch-progress", "batch-actions", "batch-causes"] + ["batch-parts"] * line.row.is_parent
-    context = {"nav": "batches", "batch": line.row, "metadata": batches.batch_metadata(batch_id)}
+    context = {"nav": "batches", "batch": line.row, "metadata": _metadata(batch_id)}
     wanted = [(name, str(batch_id)) for name in names]
     return show(request, "monitoring/batch.html", wanted, context, snapshot=snapshot)
 
@@ -75,6 +76,15 @@ def cancel_batch(request: HttpRequest, batch_id: int) -> HttpResponse:
     else:
         messages.success(request, f"The batch is cancelled: {cancelled:,} waiting jobs will not run.")
     return redirect("batch", batch_id=batch_id)
+
+
+def _metadata(batch_id: int) -> dict[str, str]:
+    """Texts as they are, everything else as the JSON it was given as."""
+    found = batches.batch_metadata(batch_id)
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in found.items()
+    }
 
 
 def _cancel_question(name: str, counts: batches.BatchCounts) -> Question:

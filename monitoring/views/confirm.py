@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
+from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from monitoring.filters import storable
@@ -60,10 +61,9 @@ def who(request: HttpRequest) -> dict[str, Any]:
 
 def back(request: HttpRequest, otherwise: str) -> str:
     """Where the asker came from, when it is a page of this site."""
-    from django.shortcuts import resolve_url
-
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     host = {request.get_host()}
-    if wanted and url_has_allowed_host_and_scheme(wanted, host, require_https=request.is_secure()):
-        return wanted
+    secure = request.is_secure()
+    if wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, host, require_https=secure):
+        return iri_to_uri(wanted)
     return resolve_url(otherwise)

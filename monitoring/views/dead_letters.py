@@ -76,5 +76,5 @@ def dead_letter_payload(request: HttpRequest, job_id: int) -> HttpResponse:
 
 def _top(page: dead_letters.DeadLetterPage) -> str:
     if not page.rows:
-        return filters.dead_letter_key(dead_letters.Cursor(filters.EPOCH, 0))
-    return filters.dead_letter_key(dead_letters.Cursor(page.rows[0].died_at, page.rows[0].job_id))
+        return filters.dead_letter_key(dead_letters.Place(filters.EPOCH, 0))
+    return filters.dead_letter_key(dead_letters.Place(page.rows[0].died_at, page.rows[0].job_id))

@@ -5,6 +5,7 @@ Writes one JSON object to a line: `tell`, how far it is, and in the end `rows`, 
 
 import json
 import os
+import platform
 import sys
 from typing import Any
 
@@ -16,10 +17,25 @@ def say(**values: Any) -> None:
     print(json.dumps(values), flush=True)
 
 
+def facts(address: str, load: float) -> dict[str, Any]:
+    """What the figures depend on. A load before the run is somebody else's, and makes all of it slower."""
+    from queues.benchmarks import bare
+
+    with bare.connect(address) as connection:
+        version = connection.info.server_version
+    return {
+        "PostgreSQL": f"{version // 10_000}.{version % 10_000}",
+        "Python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load before the run": round(load, 1),
+    }
+
+
 def main() -> None:
     """Make the tables, then measure what the plan asks for."""
     plan = json.loads(sys.argv[1])
     say(tell="making the tables")
+    load = os.getloadavg()[0]
     django.setup()
     from django.core.management import call_command
 
@@ -41,7 +57,7 @@ def main() -> None:
     except BenchmarkError as error:
         say(error=str(error))
     else:
-        say(rows=[row.as_dict() for row in rows])
+        say(rows=[row.as_dict() for row in rows], facts=facts(os.environ["DATABASE_URL"], load))
 
 
 if __name__ == "__main__":

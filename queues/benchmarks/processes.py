@@ -17,11 +17,10 @@ from queues.models import Worker
 
 PROCESSES = 2
 STOP_SECONDS = 10.0
-WARM_JOBS = 20_000
 
 
 @contextmanager
-def celery_worker() -> Iterator[None]:
+def celery_worker(warm: int) -> Iterator[None]:
     """A Celery worker with two processes, both warm: connected, registered and with their plans made."""
     arguments = ["-m", "celery", "-A", current_app.main, "worker", "--pool=prefork", "--loglevel=WARNING"]
     arguments += [f"--queues={current_app.conf.task_default_queue}", f"--concurrency={PROCESSES}"]
@@ -29,19 +28,19 @@ def celery_worker() -> Iterator[None]:
     with (Path(settings.HOME) / "worker.log").open("a") as log:
         process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log)
     try:
-        _warm(process)
+        _warm(process, warm)
         yield
     finally:
         _stop(process)
 
 
-def _warm(process: "subprocess.Popen[bytes]") -> None:
+def _warm(process: "subprocess.Popen[bytes]", jobs: int) -> None:
     """Small batches until both processes have taken part."""
     until = time.monotonic() + work.PATIENCE
     while Worker.objects.exclude(state=WorkerState.STOPPED).count() < PROCESSES:
         if process.poll() is not None or time.monotonic() > until:
             raise work.BenchmarkError(f"the Celery worker does not work: see {settings.HOME}/worker.log")
-        work.drain_through_workers(work.fill(WARM_JOBS, handlers.no_op))
+        work.drain_through_workers(work.fill(jobs, handlers.no_op))
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -91,11 +90,11 @@ def _stop_quietly(process: "subprocess.Popen[str]") -> None:
 
 
 @contextmanager
-def bare_processes(address: str) -> Iterator[Bare]:
+def bare_processes(address: str, warm: int) -> Iterator[Bare]:
     """Two bare processes, warm."""
     bare = Bare(address)
     try:
-        batch = work.fill(WARM_JOBS, handlers.no_op)
+        batch = work.fill(warm, handlers.no_op)
         work.release()
         bare.drain(batch.queue_id, work.queue().run_size)
         yield bare

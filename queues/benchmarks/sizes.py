@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# The scenarios, in the order of the table.
+NAMES = ("enqueue", "memory", "drain", "long", "singles", "failing", "snapshot", "claim", "latency")
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -15,6 +18,7 @@ class Sizes:
     backlogs: tuple[int, int, int] = (10_000, 1_000_000, 10_000_000)
     claims: int = 100
     latency: int = 120
+    warm: int = 20_000
 
 
 WHOLE = Sizes()
@@ -27,5 +31,6 @@ QUICK = Sizes(
     backlogs=(10_000, 40_000, 100_000),
     claims=10,
     latency=8,
+    warm=4_000,
 )
 REPETITIONS, QUICK_REPETITIONS = 5, 2

@@ -37,6 +37,11 @@ def cut(
     `sizes` are payload bytes. A chunk has one lane, at most `chunk_size` jobs, and ends with the job that
     brings it to `chunk_bytes`. Linear.
     """
+    if sizes and sum(sizes) < chunk_bytes and lanes.count(lanes[0]) == len(sizes):
+        # Nearly every block: nothing but the number of jobs ends a chunk, and no job needs a look.
+        starts = range(0, len(sizes), chunk_size)
+        parts = ((start, sizes[start : start + chunk_size]) for start in starts)
+        return [Cut(start, start + len(part), *lanes[0], sum(part)) for start, part in parts]
     cuts: list[Cut] = []
     start, total = 0, 0
     for place, size in enumerate(sizes):

@@ -36,6 +36,9 @@ INTERRUPTED = 130
 LARGEST_ID = 2**63 - 1
 REFUSALS = (CancelRefused, DeclarationError, EnqueueError, OperationRefused, PauseRefused, RestoreRefused)
 
+# Characters of a column that is never folded.
+NARROW = 20
+
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -206,8 +209,11 @@ def _line(error: BaseException) -> str:
 def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     for place, column in enumerate(columns):
-        numbers = all(row[place].replace(",", "").isdigit() or row[place] == "-" for row in rows)
-        table.add_column(column, justify="right" if numbers else "left", overflow="ellipsis", no_wrap=True)
+        texts = [row[place] for row in rows]
+        numbers = all(text.replace(",", "").isdigit() or text == "-" for text in texts)
+        # Where the terminal is narrow, long texts are folded, so that names and numbers stay whole.
+        short = max(map(len, texts)) <= NARROW
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=short)
     for row in rows:
         # As Text: a name like "[red]" is a name, not a colour.
         table.add_row(*map(Text, row))

@@ -5,9 +5,10 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import queues.domain.states
 import queues.models
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -12,7 +12,7 @@ from queues.selectors.figures import queue_id
 
 PAGE_SIZE = 50
 # Letters that a grouping by cause may read; of more, the newest.
-GROUPED = 50_000
+GROUPED = 20_000
 CAUSES_SHOWN = 20
 
 
@@ -43,7 +43,7 @@ class DeadLetterQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Place:
     """A place in the list; times of death are not unique."""
 
     died_at: datetime
@@ -55,8 +55,8 @@ class DeadLetterPage:
     """One page of a list, the latest death first."""
 
     rows: list[DeadLetterRow]
-    newer: Cursor | None
-    older: Cursor | None
+    newer: Place | None
+    older: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def dead_letter_count(query: DeadLetterQuery, limit: int | None = None) -> int:
 
 
 def dead_letter_page(
-    query: DeadLetterQuery, *, before: Cursor | None = None, after: Cursor | None = None
+    query: DeadLetterQuery, *, before: Place | None = None, after: Place | None = None
 ) -> DeadLetterPage:
     """The page that follows `before` (towards older) or leads up to `after` (towards newer)."""
     rows = _matching(query)
@@ -116,10 +116,10 @@ def dead_letter_page(
     return DeadLetterPage(shown, _place(shown[:1] if before is not None else []), _place(shown[-1:] if more else []))
 
 
-def newest_dead_letters(query: DeadLetterQuery, limit: int) -> list[Cursor]:
+def newest_dead_letters(query: DeadLetterQuery, limit: int) -> list[Place]:
     """Places of the newest matching letters, newest first: what a list has not shown yet."""
     places = _matching(query).order_by("-died_at", "-job_id").values_list("died_at", "job_id")
-    return [Cursor(died_at, job_id) for died_at, job_id in places[:limit]]
+    return [Place(died_at, job_id) for died_at, job_id in places[:limit]]
 
 
 def causes(query: DeadLetterQuery) -> Causes:
@@ -141,13 +141,13 @@ def causes(query: DeadLetterQuery) -> Causes:
     return Causes(rows, exact=sum(group["count"] for group in groups) <= GROUPED)
 
 
-def _older_than(rows: QuerySet[DeadLetter], place: Cursor) -> QuerySet[DeadLetter]:
+def _older_than(rows: QuerySet[DeadLetter], place: Place) -> QuerySet[DeadLetter]:
     # The plain bound on `died_at` is what the index is entered by; the exclusion only settles ties.
     return rows.filter(died_at__lte=place.died_at).exclude(died_at=place.died_at, job_id__gte=place.job_id)
 
 
-def _place(rows: list[DeadLetterRow]) -> Cursor | None:
-    return Cursor(rows[0].died_at, rows[0].job_id) if rows else None
+def _place(rows: list[DeadLetterRow]) -> Place | None:
+    return Place(rows[0].died_at, rows[0].job_id) if rows else None
 
 
 def _matching(query: DeadLetterQuery) -> QuerySet[DeadLetter]:

@@ -258,7 +258,8 @@ def _new_or_same(head: dict[str, Any], target: Target, items: Iterator[Any], wri
     first = store.row("batch_by_key", key=key)
     if first is None:
         try:
-            with store.lock_timeout(10_000):
+            # In a savepoint: when that is rolled back, so is the timeout, which is not the caller's.
+            with store.atomic(), store.lock_timeout(10_000):
                 return write(head, target, items)[0]
         except _KeyTaken:
             first = store.row("batch_by_key", key=key)

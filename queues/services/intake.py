@@ -285,4 +285,6 @@ def _write(
 
 def _sizes(texts: list[str]) -> list[int]:
     """Payload bytes."""
+    if all(map(str.isascii, texts)):
+        return list(map(len, texts))
     return [len(text) if text.isascii() else len(text.encode()) for text in texts]

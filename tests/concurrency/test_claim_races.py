@@ -78,7 +78,10 @@ def test_eight_workers_together_keep_a_rate_limit() -> None:
     Queue.objects.update(rate_filled_at=F("rate_filled_at") - timedelta(days=1))
     enqueue_batch("traced.quick", range(500))
     claims = [claim for claim in together(*[claimer(queue, 7)] * 8) if claim]
-    assert sum(len(claim.chunks) for claim in claims) == 25
+    # What is left of a token lets one more through, as a debt.
+    assert sum(len(claim.chunks) for claim in claims) in (25, 26)
+    assert -1 < Queue.objects.get().rate_tokens < 1
+    assert claimer(queue, 7)() is None or Queue.objects.get().rate_tokens < 0
 
 
 def test_a_renewal_and_a_reaper_do_not_both_win() -> None:
@@ -115,7 +118,7 @@ def test_two_reapers_take_a_run_once() -> None:
             pass
         Run.objects.filter(state="running").update(lease_until="2000-01-01T00:00Z")
 
-    rounds = Team([reap.reap, reap.reap]).rounds(40, prepare)
+    rounds = Team([reap.reap, reap.reap]).rounds(12, prepare)
     assert sum(map(sum, rounds)) == Run.objects.filter(state="lost").count()
     assert not Run.objects.filter(state="running").exists()
     assert_sound()

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import connections
 
+from queues import store
+
 
 def together(*works: Callable[[], Any], timeout: float = 60) -> list[Any]:
     """Do all of it at once; the answers in order. An error of one is raised here."""
@@ -30,6 +32,7 @@ class Team:
 
         def member(number: int, work: Callable[[], Any]) -> None:
             try:
+                store.tune_for_work()  # as a worker does
                 for turn in range(count):
                     gate.wait()
                     answers[turn][number] = work()

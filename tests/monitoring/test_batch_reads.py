@@ -47,6 +47,9 @@ def test_a_parent_is_the_sum_of_its_parts_whatever_their_state() -> None:
     assert counts(parent) == BatchCounts(waiting=12_000)
     drain(runs=4)
     assert counts(parent).total == 12_000
+    row = batches.batch(parent.pk)
+    assert row is not None
+    assert row.started_at is not None, "it starts with its first part"
     drain()
     assert counts(parent) == BatchCounts(succeeded=11_997, dead=3)
     assert [part.part for part in batches.batch_parts(parent.pk)] == [1, 2]

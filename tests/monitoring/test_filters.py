@@ -7,22 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring import filters
-from queues.selectors.dead_letters import Cursor
+from queues.selectors.dead_letters import Place
 
 PLACES = st.builds(
-    Cursor,
+    Place,
     st.timedeltas(timedelta(0), timedelta(days=40_000)).map(lambda span: filters.EPOCH + span),
     st.integers(0, 10**17),
 )
 
 
 @given(PLACES)
-def test_a_place_survives_the_address(place: Cursor) -> None:
+def test_a_place_survives_the_address(place: Place) -> None:
     assert filters.read_place(filters.write_place(place)) == place
 
 
 @given(PLACES, PLACES)
-def test_keys_sort_like_the_list(one: Cursor, other: Cursor) -> None:
+def test_keys_sort_like_the_list(one: Place, other: Place) -> None:
     by_key = filters.dead_letter_key(one) < filters.dead_letter_key(other)
     assert by_key == ((one.died_at, one.job_id) < (other.died_at, other.job_id))
 

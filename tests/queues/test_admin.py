@@ -30,7 +30,7 @@ from tests.queues.working import do, drain, make_queue
 
 pytestmark = pytest.mark.django_db
 
-MODELS = [model for model in apps.get_app_config("queues").get_models()]
+MODELS = list(apps.get_app_config("queues").get_models())
 EVIL = "<script>alert(1)</script>"
 
 

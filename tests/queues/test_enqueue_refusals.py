@@ -15,7 +15,7 @@ from tests.queues.working import make_queue
 
 pytestmark = pytest.mark.django_db
 
-NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001
+NAIVE = datetime(2030, 1, 1)
 
 
 def nested(depth: int) -> Any:

@@ -1,8 +1,11 @@
 """A worker that survives its handlers: their time, their exits, and what they do to its connection."""
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -172,7 +175,8 @@ def test_a_handler_may_leave_the_connection_in_any_state(
     with psycopg.connect(**connection.get_connection_params()) as other:  # what is committed, seen from outside
         state, succeeded, dead = other.execute("SELECT state, succeeded, dead FROM queues_batch").fetchone()
         reasons = other.execute("SELECT pause_reason FROM queues_queue").fetchall()
-    fails = breaking in (break_by_terminating, leave_failed_begin_open)
+    # A job that leaves a transaction open has failed: what it wrote there is rolled back. Its neighbours have not.
+    fails = breaking not in (break_by_closing, break_by_closing_underneath)
     assert (state, succeeded, dead) == (("partial", 4, 1) if fails else ("completed", 5, 0))
     assert reasons == [("",)]
     batch.refresh_from_db()
@@ -214,3 +218,62 @@ def test_a_slice_ends_in_time_and_the_rest_waits(server: Server, declare: Declar
 
 def test_the_timeout_is_no_ordinary_exception() -> None:
     assert not issubclass(JobTimeout, Exception)
+
+
+def test_a_neighbour_s_writes_survive_a_handler_that_leaves_a_transaction_open(
+    server: Server, declare: Declare
+) -> None:
+    @declare()
+    def handle(job: Job) -> None:
+        if job.payload == 2:
+            leave_begin_open(job)
+        else:
+            Queue.objects.create(name=f"made-{job.payload}")
+
+    batch = enqueue_batch(handle, range(5)) if make_queue(max_attempts=1) else None
+    assert batch is not None
+    server.serve(Queue.objects.get(name="tested").pk)
+    batch.refresh_from_db()
+    assert (batch.succeeded, batch.dead) == (4, 1)
+    assert Attempt.objects.get().error_class == "OpenTransaction"
+    assert sorted(Queue.objects.filter(name__startswith="made").values_list("name", flat=True)) == [
+        f"made-{n}" for n in (0, 1, 3, 4)
+    ]
+
+
+def test_a_handler_may_change_the_session_s_settings(server: Server, declare: Declare) -> None:
+    @declare()
+    def handle(_job: Job) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = on")
+
+    queue = make_queue()
+    batch = served(server, queue, enqueue_batch(handle, range(3)))
+    assert (batch.state, batch.succeeded) == ("completed", 3)
+    assert served(server, queue, enqueue_batch("tested.do", range(3))).state == "completed"
+
+
+@pytest.mark.parametrize("way", ["exits", "returns", "raises"])
+def test_a_child_that_a_handler_forks_does_not_work_on(
+    server: Server, declare: Declare, way: str, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    seen.touch()
+
+    @declare()
+    def handle(job: Job) -> None:
+        with seen.open("a") as file:
+            file.write(f"{job.payload}\n")
+        if job.payload == 1:
+            child = os.fork()
+            if child:
+                os.waitpid(child, 0)
+            elif way == "exits":
+                sys.exit(0)
+            elif way == "raises":
+                raise ValueError("in the child")
+
+    queue = make_queue()
+    batch = served(server, queue, enqueue_batch(handle, range(4)))
+    assert (batch.state, batch.succeeded) == ("completed", 4)
+    assert seen.read_text().split() == ["0", "1", "2", "3"]
