@@ -81,6 +81,13 @@ def secret_key(home: Path) -> str:
     """Django's secret key: from BATCHCONSOLE_SECRET_KEY, else made once and kept in the home folder."""
     if value := os.environ.get("BATCHCONSOLE_SECRET_KEY"):
         return value
+    try:
+        return _kept_key(home)
+    except OSError as error:
+        raise ImproperlyConfigured(f"BATCHCONSOLE_HOME: {home} cannot be used: {error.strerror}") from None
+
+
+def _kept_key(home: Path) -> str:
     path = home / "secret_key"
     try:
         return path.read_text()
