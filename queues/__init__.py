@@ -1,12 +1,12 @@
 """A batch-first job queue on PostgreSQL.
 
-    from queues import Reject, enqueue_batch, handler
+from queues import Reject, enqueue_batch, handler
 
-    @handler(queue="mail")
-    def send(job):
-        ...
+@handler(queue="mail")
+def send(job):
+    ...
 
-    batch = enqueue_batch(send, [{"to": address} for address in addresses], name="Newsletter 7")
+batch = enqueue_batch(send, [{"to": address} for address in addresses], name="Newsletter 7")
 """
 
 from importlib import import_module

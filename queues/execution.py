@@ -165,9 +165,7 @@ class Execution:
         try:
             self.values[index] = codec.encode(result)
         except PayloadError as error:
-            self._fail(
-                index, AttemptKind.ERROR, "BadResult", f"the handler's result cannot be kept: {error}", started
-            )
+            self._fail(index, AttemptKind.ERROR, "BadResult", f"the handler's result cannot be kept: {error}", started)
             return False
         return True
 
@@ -186,9 +184,7 @@ class Execution:
             if ended.any and not self.holds_successes:
                 self._settle(ended, final=False)
             else:
-                found = store.row(
-                    "renew", run=self.claim.run_id, lease=self.lease, batches=self.claim.batch_ids
-                )
+                found = store.row("renew", run=self.claim.run_id, lease=self.lease, batches=self.claim.batch_ids)
                 self.lost = not found or not found[0]
                 if found:
                     self.stopping |= set(found[1])

@@ -70,9 +70,7 @@ def queue(name: str, **policy: Any) -> DeclaredQueue:
     return declared
 
 
-def handler(
-    *, queue: str = "default", name: str | None = None, whole: bool = False
-) -> Callable[[F], F]:
+def handler(*, queue: str = "default", name: str | None = None, whole: bool = False) -> Callable[[F], F]:
     """Register the decorated function, `def` or `async def`.
 
     It is called with one `Job`, or with `whole=True` with a list of them. Its name, by which jobs find it

@@ -197,9 +197,7 @@ def _threads(execution: Execution, handler: Handler) -> None:
         finally:
             connections.close_all()
 
-    lanes = [
-        threading.Thread(target=lane, name=f"lane-{n}") for n in range(execution.claim.policy.concurrency)
-    ]
+    lanes = [threading.Thread(target=lane, name=f"lane-{n}") for n in range(execution.claim.policy.concurrency)]
     for thread in lanes:
         thread.start()
     for thread in lanes:

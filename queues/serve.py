@@ -46,9 +46,7 @@ class Server:
         self._left = True
         self.keeper.stop()
         try:
-            workers.leave(
-                worker_id=self.identity.id, processed=self.keeper.processed, failed=self.keeper.failed
-            )
+            workers.leave(worker_id=self.identity.id, processed=self.keeper.processed, failed=self.keeper.failed)
         except store.CONNECTION_ERRORS as error:
             log.warning("the worker's end could not be recorded: %s", error)
 

@@ -39,7 +39,8 @@ def main() -> None:
     django.setup()
     from django.core.management import call_command
 
-    from queues.benchmarks.scenarios import Bench, measure
+    from queues.benchmarks.bench import Bench
+    from queues.benchmarks.scenarios import measure
     from queues.benchmarks.sizes import QUICK, WHOLE
     from queues.benchmarks.work import BenchmarkError
     from queues.services.sync_queues import sync_queues

@@ -90,10 +90,8 @@ def drain_through_workers(batch: Batch, *, failing: bool = False) -> Drained:
 
 def measured(jobs: int, started: float, *, correct: bool, runs_of: int) -> Drained:
     """What the run rows tell of the drain that has just ended. `runs_of`: jobs with their repetitions."""
-    ends = [
-        (moment.timestamp() - started, claimed)
-        for moment, claimed in Run.objects.order_by("finished_at").values_list("finished_at", "claimed")
-    ]
+    runs = Run.objects.order_by("finished_at").values_list("finished_at", "claimed")
+    ends = [(moment.timestamp() - started, claimed) for moment, claimed in runs if moment is not None]
     left = Chunk.objects.exclude(state="done").exists()
     done = Run.objects.aggregate(jobs=Sum(F("succeeded") + F("failed")))["jobs"]
     return Drained(jobs, ends[-1][0], kept(ends), correct and not left and done == runs_of)

@@ -12,482 +12,1061 @@ import queues.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AuditEntry',
+            name="AuditEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('actor', models.CharField(max_length=150)),
-                ('source', models.CharField(help_text='page, admin, command or api', max_length=10)),
-                ('action', models.CharField(max_length=40)),
-                ('target', models.CharField(max_length=200)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('outcome', models.JSONField(blank=True, default=dict)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("actor", models.CharField(max_length=150)),
+                ("source", models.CharField(help_text="page, admin, command or api", max_length=10)),
+                ("action", models.CharField(max_length=40)),
+                ("target", models.CharField(max_length=200)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                ("outcome", models.JSONField(blank=True, default=dict)),
             ],
             options={
-                'verbose_name_plural': 'audit entries',
-                'indexes': [models.Index(fields=['at', 'id'], name='audit_at')],
+                "verbose_name_plural": "audit entries",
+                "indexes": [models.Index(fields=["at", "id"], name="audit_at")],
             },
         ),
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('handler', models.CharField(max_length=200)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('metadata', models.JSONField(blank=True, db_default={}, default=dict)),
-                ('failure_mode', models.CharField(choices=[('continue', 'continue'), ('fail_fast', 'fail fast'), ('collect_errors', 'collect errors')], default=queues.domain.states.FailureMode['CONTINUE'], max_length=16)),
-                ('state', models.CharField(choices=[('running', 'running'), ('completed', 'completed'), ('partial', 'partial'), ('failed', 'failed'), ('cancelled', 'cancelled')], db_default='running', max_length=12)),
-                ('stop_reason', models.CharField(blank=True, choices=[('', '-'), ('fail_fast', 'fail fast'), ('cancelled', 'cancelled')], db_default='', max_length=12)),
-                ('chunk_size', models.PositiveIntegerField()),
-                ('total', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('is_parent', models.BooleanField(db_default=False, default=False, help_text='its jobs are in its parts')),
-                ('part', models.PositiveIntegerField(blank=True, help_text='its number among the parts, from 1', null=True)),
-                ('stage', models.PositiveSmallIntegerField(db_default=1, default=1)),
-                ('idempotency_key', models.CharField(blank=True, max_length=200, null=True, unique=True)),
-                ('content_hash', models.CharField(blank=True, db_default='', max_length=64)),
-                ('first_job_id', models.BigIntegerField(blank=True, null=True)),
-                ('last_job_id', models.BigIntegerField(blank=True, null=True)),
-                ('callback_handler', models.CharField(blank=True, db_default='', max_length=200)),
-                ('callback_each_end', models.BooleanField(db_default=False, default=False)),
-                ('created_by', models.CharField(blank=True, db_default='', max_length=150)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('sealed_at', models.DateTimeField(blank=True, null=True)),
-                ('queued_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('generation', models.PositiveIntegerField(db_default=0, default=0, help_text='how often it has ended')),
-                ('succeeded', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('dead', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('cancelled', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='queues.batch')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("handler", models.CharField(max_length=200)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                ("metadata", models.JSONField(blank=True, db_default={}, default=dict)),
+                (
+                    "failure_mode",
+                    models.CharField(
+                        choices=[
+                            ("continue", "continue"),
+                            ("fail_fast", "fail fast"),
+                            ("collect_errors", "collect errors"),
+                        ],
+                        default=queues.domain.states.FailureMode["CONTINUE"],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("completed", "completed"),
+                            ("partial", "partial"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        db_default="running",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "stop_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[("", "-"), ("fail_fast", "fail fast"), ("cancelled", "cancelled")],
+                        db_default="",
+                        max_length=12,
+                    ),
+                ),
+                ("chunk_size", models.PositiveIntegerField()),
+                ("total", models.PositiveBigIntegerField(db_default=0, default=0)),
+                (
+                    "is_parent",
+                    models.BooleanField(db_default=False, default=False, help_text="its jobs are in its parts"),
+                ),
+                (
+                    "part",
+                    models.PositiveIntegerField(blank=True, help_text="its number among the parts, from 1", null=True),
+                ),
+                ("stage", models.PositiveSmallIntegerField(db_default=1, default=1)),
+                ("idempotency_key", models.CharField(blank=True, max_length=200, null=True, unique=True)),
+                ("content_hash", models.CharField(blank=True, db_default="", max_length=64)),
+                ("first_job_id", models.BigIntegerField(blank=True, null=True)),
+                ("last_job_id", models.BigIntegerField(blank=True, null=True)),
+                ("callback_handler", models.CharField(blank=True, db_default="", max_length=200)),
+                ("callback_each_end", models.BooleanField(db_default=False, default=False)),
+                ("created_by", models.CharField(blank=True, db_default="", max_length=150)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("sealed_at", models.DateTimeField(blank=True, null=True)),
+                ("queued_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "generation",
+                    models.PositiveIntegerField(db_default=0, default=0, help_text="how often it has ended"),
+                ),
+                ("succeeded", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("dead", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("cancelled", models.PositiveBigIntegerField(blank=True, null=True)),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="parts",
+                        to="queues.batch",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'batches',
+                "verbose_name_plural": "batches",
             },
         ),
         migrations.CreateModel(
-            name='JobResult',
+            name="JobResult",
             fields=[
-                ('job_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('value', queues.models.JSONText()),
-                ('expires_at', models.DateTimeField()),
+                ("job_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("value", queues.models.JSONText()),
+                ("expires_at", models.DateTimeField()),
             ],
             options={
-                'indexes': [models.Index(fields=['expires_at'], name='result_expires_at')],
+                "indexes": [models.Index(fields=["expires_at"], name="result_expires_at")],
             },
         ),
         migrations.CreateModel(
-            name='Operation',
+            name="Operation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('action', models.CharField(max_length=40)),
-                ('selection', models.JSONField(default=dict, help_text='the filter that was frozen')),
-                ('actor', models.CharField(max_length=150)),
-                ('source', models.CharField(max_length=10)),
-                ('reason', models.CharField(blank=True, max_length=300)),
-                ('state', models.CharField(choices=[('running', 'running'), ('done', 'done'), ('cancelled', 'cancelled')], db_default='running', max_length=10)),
-                ('total', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('changed', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('skipped', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("action", models.CharField(max_length=40)),
+                ("selection", models.JSONField(default=dict, help_text="the filter that was frozen")),
+                ("actor", models.CharField(max_length=150)),
+                ("source", models.CharField(max_length=10)),
+                ("reason", models.CharField(blank=True, max_length=300)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "running"), ("done", "done"), ("cancelled", "cancelled")],
+                        db_default="running",
+                        max_length=10,
+                    ),
+                ),
+                ("total", models.PositiveBigIntegerField(db_default=0, default=0)),
+                ("changed", models.PositiveBigIntegerField(db_default=0, default=0)),
+                ("skipped", models.PositiveBigIntegerField(db_default=0, default=0)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'running')), fields=['id'], name='operation_running')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('finished_at', None), ('state', 'running')), models.Q(models.Q(('state', 'running'), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='operation_finished')],
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "running")), fields=["id"], name="operation_running")
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("finished_at", None), ("state", "running")),
+                            models.Q(models.Q(("state", "running"), _negated=True), ("finished_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="operation_finished",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Queue',
+            name="Queue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=63, unique=True, validators=[django.core.validators.RegexValidator('\\A[a-z0-9][a-z0-9_.-]{0,62}\\Z', "a name has 1 to 63 of a-z, 0-9, '_', '.', '-' and starts with a letter or digit")])),
-                ('handler', models.CharField(blank=True, help_text='used where an enqueue names none', max_length=200)),
-                ('chunk_size', models.PositiveIntegerField(default=200, help_text='jobs in a chunk', validators=[django.core.validators.MinValueValidator(1)])),
-                ('run_size', models.PositiveIntegerField(default=1000, help_text='most jobs in one run', validators=[django.core.validators.MinValueValidator(1)])),
-                ('concurrency', models.PositiveSmallIntegerField(default=1, help_text='jobs of one run at the same time', validators=[django.core.validators.MinValueValidator(1)])),
-                ('acknowledge', models.CharField(choices=[('per_job', 'per job'), ('all_or_nothing', 'all or nothing'), ('last_successful', 'last successful'), ('best_effort', 'best effort')], default=queues.domain.states.Acknowledge['PER_JOB'], max_length=16)),
-                ('default_priority', models.PositiveSmallIntegerField(choices=[(0, 'critical'), (1, 'high'), (2, 'normal'), (3, 'low'), (4, 'background')], default=queues.domain.states.Priority['NORMAL'])),
-                ('max_attempts', models.PositiveSmallIntegerField(default=3, validators=[django.core.validators.MinValueValidator(1)])),
-                ('backoff', models.CharField(choices=[('fixed', 'fixed'), ('linear', 'linear'), ('exponential', 'exponential'), ('fibonacci', 'fibonacci')], default='exponential', max_length=12)),
-                ('backoff_base', models.FloatField(default=1.0, help_text='seconds', validators=[django.core.validators.MinValueValidator(0)])),
-                ('backoff_cap', models.FloatField(default=3600.0, help_text='seconds', validators=[django.core.validators.MinValueValidator(0)])),
-                ('jitter', models.FloatField(default=0.25, help_text='share of the delay, 0 to 1', validators=[django.core.validators.MinValueValidator(0)])),
-                ('timeout', models.FloatField(blank=True, help_text='seconds for one job', null=True)),
-                ('flush_jobs', models.PositiveIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('flush_bytes', models.PositiveBigIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('flush_seconds', models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(0)])),
-                ('max_runs', models.PositiveSmallIntegerField(blank=True, help_text='runs in flight, over all workers', null=True, validators=[django.core.validators.MinValueValidator(1)])),
-                ('rate_limit', models.FloatField(blank=True, help_text='jobs a second', null=True)),
-                ('rate_burst', models.FloatField(blank=True, help_text='jobs at once after a rest', null=True)),
-                ('rate_tokens', models.FloatField(db_default=0, default=0, editable=False)),
-                ('rate_filled_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-                ('keep_results', models.FloatField(blank=True, help_text='seconds; empty keeps none', null=True)),
-                ('archive_after', models.FloatField(default=3600.0, help_text='seconds', validators=[django.core.validators.MinValueValidator(0)])),
-                ('purge_after', models.FloatField(default=2592000.0, help_text='seconds', validators=[django.core.validators.MinValueValidator(0)])),
-                ('paused_at', models.DateTimeField(blank=True, null=True)),
-                ('paused_by', models.CharField(blank=True, db_default='', max_length=150)),
-                ('pause_reason', models.CharField(blank=True, db_default='', max_length=300)),
-                ('paused_until', models.DateTimeField(blank=True, null=True)),
-                ('hinted_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=63,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "\\A[a-z0-9][a-z0-9_.-]{0,62}\\Z",
+                                "a name has 1 to 63 of a-z, 0-9, '_', '.', '-' and starts with a letter or digit",
+                            )
+                        ],
+                    ),
+                ),
+                ("handler", models.CharField(blank=True, help_text="used where an enqueue names none", max_length=200)),
+                (
+                    "chunk_size",
+                    models.PositiveIntegerField(
+                        default=200,
+                        help_text="jobs in a chunk",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "run_size",
+                    models.PositiveIntegerField(
+                        default=1000,
+                        help_text="most jobs in one run",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "concurrency",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        help_text="jobs of one run at the same time",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                (
+                    "acknowledge",
+                    models.CharField(
+                        choices=[
+                            ("per_job", "per job"),
+                            ("all_or_nothing", "all or nothing"),
+                            ("last_successful", "last successful"),
+                            ("best_effort", "best effort"),
+                        ],
+                        default=queues.domain.states.Acknowledge["PER_JOB"],
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "default_priority",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "critical"), (1, "high"), (2, "normal"), (3, "low"), (4, "background")],
+                        default=queues.domain.states.Priority["NORMAL"],
+                    ),
+                ),
+                (
+                    "max_attempts",
+                    models.PositiveSmallIntegerField(
+                        default=3, validators=[django.core.validators.MinValueValidator(1)]
+                    ),
+                ),
+                (
+                    "backoff",
+                    models.CharField(
+                        choices=[
+                            ("fixed", "fixed"),
+                            ("linear", "linear"),
+                            ("exponential", "exponential"),
+                            ("fibonacci", "fibonacci"),
+                        ],
+                        default="exponential",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "backoff_base",
+                    models.FloatField(
+                        default=1.0, help_text="seconds", validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
+                (
+                    "backoff_cap",
+                    models.FloatField(
+                        default=3600.0, help_text="seconds", validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
+                (
+                    "jitter",
+                    models.FloatField(
+                        default=0.25,
+                        help_text="share of the delay, 0 to 1",
+                        validators=[django.core.validators.MinValueValidator(0)],
+                    ),
+                ),
+                ("timeout", models.FloatField(blank=True, help_text="seconds for one job", null=True)),
+                (
+                    "flush_jobs",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)]
+                    ),
+                ),
+                (
+                    "flush_bytes",
+                    models.PositiveBigIntegerField(
+                        blank=True, null=True, validators=[django.core.validators.MinValueValidator(1)]
+                    ),
+                ),
+                (
+                    "flush_seconds",
+                    models.FloatField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(0)]),
+                ),
+                (
+                    "max_runs",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        help_text="runs in flight, over all workers",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                    ),
+                ),
+                ("rate_limit", models.FloatField(blank=True, help_text="jobs a second", null=True)),
+                ("rate_burst", models.FloatField(blank=True, help_text="jobs at once after a rest", null=True)),
+                ("rate_tokens", models.FloatField(db_default=0, default=0, editable=False)),
+                (
+                    "rate_filled_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("keep_results", models.FloatField(blank=True, help_text="seconds; empty keeps none", null=True)),
+                (
+                    "archive_after",
+                    models.FloatField(
+                        default=3600.0, help_text="seconds", validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
+                (
+                    "purge_after",
+                    models.FloatField(
+                        default=2592000.0, help_text="seconds", validators=[django.core.validators.MinValueValidator(0)]
+                    ),
+                ),
+                ("paused_at", models.DateTimeField(blank=True, null=True)),
+                ("paused_by", models.CharField(blank=True, db_default="", max_length=150)),
+                ("pause_reason", models.CharField(blank=True, db_default="", max_length=300)),
+                ("paused_until", models.DateTimeField(blank=True, null=True)),
+                ("hinted_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
             options={
-                'ordering': ['name'],
-                'permissions': [('view_console', 'Can look at the console'), ('operate', 'Can retry, cancel, delete, pause and enqueue')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('acknowledge__in', ['per_job', 'all_or_nothing', 'last_successful', 'best_effort'])), name='queues_queue_acknowledge'), models.CheckConstraint(condition=models.Q(('chunk_size__gte', 1), ('concurrency__gte', 1), ('max_attempts__gte', 1), ('run_size__gte', 1)), name='queue_sizes'), models.CheckConstraint(condition=models.Q(('backoff_base__gte', 0), ('backoff_cap__gte', 0), ('jitter__gte', 0), ('jitter__lte', 1)), name='queue_backoff'), models.CheckConstraint(condition=models.Q(models.Q(('timeout', None), ('timeout__gt', 0), _connector='OR'), models.Q(('rate_limit', None), ('rate_limit__gt', 0), _connector='OR'), models.Q(('rate_burst', None), ('rate_burst__gt', 0), _connector='OR'), models.Q(('max_runs', None), ('max_runs__gte', 1), _connector='OR')), name='queue_limits')],
+                "ordering": ["name"],
+                "permissions": [
+                    ("view_console", "Can look at the console"),
+                    ("operate", "Can retry, cancel, delete, pause and enqueue"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("acknowledge__in", ["per_job", "all_or_nothing", "last_successful", "best_effort"])
+                        ),
+                        name="queues_queue_acknowledge",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("chunk_size__gte", 1),
+                            ("concurrency__gte", 1),
+                            ("max_attempts__gte", 1),
+                            ("run_size__gte", 1),
+                        ),
+                        name="queue_sizes",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("backoff_base__gte", 0), ("backoff_cap__gte", 0), ("jitter__gte", 0), ("jitter__lte", 1)
+                        ),
+                        name="queue_backoff",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("timeout", None), ("timeout__gt", 0), _connector="OR"),
+                            models.Q(("rate_limit", None), ("rate_limit__gt", 0), _connector="OR"),
+                            models.Q(("rate_burst", None), ("rate_burst__gt", 0), _connector="OR"),
+                            models.Q(("max_runs", None), ("max_runs__gte", 1), _connector="OR"),
+                        ),
+                        name="queue_limits",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Chunk',
+            name="Chunk",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('handler', models.CharField(max_length=200)),
-                ('priority', models.PositiveSmallIntegerField(choices=[(0, 'critical'), (1, 'high'), (2, 'normal'), (3, 'low'), (4, 'background')])),
-                ('run_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('state', models.CharField(choices=[('ready', 'ready'), ('held', 'held'), ('leased', 'leased'), ('parked', 'parked'), ('done', 'done'), ('cancelled', 'cancelled')], max_length=10)),
-                ('held_why', models.CharField(blank=True, choices=[('', '-'), ('open', 'open'), ('paused', 'paused'), ('stage', 'stage'), ('dead', 'dead'), ('trashed', 'trashed')], db_default='', max_length=10)),
-                ('size', models.PositiveIntegerField(help_text='jobs that point to this chunk')),
-                ('succeeded', models.PositiveIntegerField(db_default=0, default=0)),
-                ('cancelled', models.PositiveIntegerField(db_default=0, default=0)),
-                ('bytes', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('first_id', models.BigIntegerField(blank=True, null=True)),
-                ('span', models.PositiveIntegerField(blank=True, null=True)),
-                ('job_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, null=True, size=None)),
-                ('ended', models.BinaryField(blank=True, help_text='bit i: the job born at place i has succeeded', null=True)),
-                ('run_id', models.BigIntegerField(blank=True, null=True)),
-                ('run_ids', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), db_default=[], default=list, size=None)),
-                ('losses', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('tries', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('solo', models.BooleanField(db_default=False, default=False)),
-                ('has_keys', models.BooleanField(db_default=False, default=False)),
-                ('is_retry', models.BooleanField(db_default=False, default=False)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('batch', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.batch')),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.queue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("handler", models.CharField(max_length=200)),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "critical"), (1, "high"), (2, "normal"), (3, "low"), (4, "background")]
+                    ),
+                ),
+                ("run_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("ready", "ready"),
+                            ("held", "held"),
+                            ("leased", "leased"),
+                            ("parked", "parked"),
+                            ("done", "done"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "held_why",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "-"),
+                            ("open", "open"),
+                            ("paused", "paused"),
+                            ("stage", "stage"),
+                            ("dead", "dead"),
+                            ("trashed", "trashed"),
+                        ],
+                        db_default="",
+                        max_length=10,
+                    ),
+                ),
+                ("size", models.PositiveIntegerField(help_text="jobs that point to this chunk")),
+                ("succeeded", models.PositiveIntegerField(db_default=0, default=0)),
+                ("cancelled", models.PositiveIntegerField(db_default=0, default=0)),
+                ("bytes", models.PositiveBigIntegerField(db_default=0, default=0)),
+                ("first_id", models.BigIntegerField(blank=True, null=True)),
+                ("span", models.PositiveIntegerField(blank=True, null=True)),
+                (
+                    "job_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), blank=True, null=True, size=None
+                    ),
+                ),
+                (
+                    "ended",
+                    models.BinaryField(blank=True, help_text="bit i: the job born at place i has succeeded", null=True),
+                ),
+                ("run_id", models.BigIntegerField(blank=True, null=True)),
+                (
+                    "run_ids",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), db_default=[], default=list, size=None
+                    ),
+                ),
+                ("losses", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("tries", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("solo", models.BooleanField(db_default=False, default=False)),
+                ("has_keys", models.BooleanField(db_default=False, default=False)),
+                ("is_retry", models.BooleanField(db_default=False, default=False)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.batch",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.queue",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='batch',
-            name='callback_queue',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='queues.queue'),
+            model_name="batch",
+            name="callback_queue",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="queues.queue"
+            ),
         ),
         migrations.AddField(
-            model_name='batch',
-            name='queue',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='batches', to='queues.queue'),
+            model_name="batch",
+            name="queue",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="batches", to="queues.queue"
+            ),
         ),
         migrations.CreateModel(
-            name='ArchivedJob',
+            name="ArchivedJob",
             fields=[
-                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('batch_id', models.BigIntegerField(blank=True, null=True)),
-                ('chunk_id', models.BigIntegerField(help_text='where it ended; the row stays as long as its batch')),
-                ('handler', models.CharField(max_length=200)),
-                ('priority', models.PositiveSmallIntegerField(choices=[(0, 'critical'), (1, 'high'), (2, 'normal'), (3, 'low'), (4, 'background')])),
-                ('outcome', models.CharField(choices=[('succeeded', 'succeeded'), ('cancelled', 'cancelled'), ('deleted', 'deleted')], max_length=10)),
-                ('payload', queues.models.JSONText()),
-                ('failures', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('enqueued_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField()),
-                ('archived_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.queue')),
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("batch_id", models.BigIntegerField(blank=True, null=True)),
+                ("chunk_id", models.BigIntegerField(help_text="where it ended; the row stays as long as its batch")),
+                ("handler", models.CharField(max_length=200)),
+                (
+                    "priority",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "critical"), (1, "high"), (2, "normal"), (3, "low"), (4, "background")]
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("succeeded", "succeeded"), ("cancelled", "cancelled"), ("deleted", "deleted")],
+                        max_length=10,
+                    ),
+                ),
+                ("payload", queues.models.JSONText()),
+                ("failures", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("enqueued_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField()),
+                ("archived_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.queue",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueSlot',
+            name="QueueSlot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('run_id', models.BigIntegerField(blank=True, null=True)),
-                ('queue', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='queues.queue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveSmallIntegerField()),
+                ("run_id", models.BigIntegerField(blank=True, null=True)),
+                ("queue", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="queues.queue")),
             ],
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('host', models.CharField(max_length=200)),
-                ('machine', models.CharField(help_text='boot and process space: where the pid means something', max_length=200)),
-                ('pid', models.PositiveIntegerField()),
-                ('process_started', models.FloatField(help_text='seconds since 1970, as the system tells it')),
-                ('version', models.CharField(max_length=40)),
-                ('queues', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=63), blank=True, default=list, size=None)),
-                ('state', models.CharField(choices=[('ready', 'ready'), ('polling', 'polling'), ('suspended', 'suspended'), ('interrupted', 'interrupted'), ('stopped', 'stopped')], max_length=12)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('heartbeat_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
-                ('processed', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('failed', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('late', models.PositiveBigIntegerField(db_default=0, default=0, help_text='results that came after their lease')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=200)),
+                ("host", models.CharField(max_length=200)),
+                (
+                    "machine",
+                    models.CharField(help_text="boot and process space: where the pid means something", max_length=200),
+                ),
+                ("pid", models.PositiveIntegerField()),
+                ("process_started", models.FloatField(help_text="seconds since 1970, as the system tells it")),
+                ("version", models.CharField(max_length=40)),
+                (
+                    "queues",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=63), blank=True, default=list, size=None
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("ready", "ready"),
+                            ("polling", "polling"),
+                            ("suspended", "suspended"),
+                            ("interrupted", "interrupted"),
+                            ("stopped", "stopped"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("heartbeat_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
+                ("processed", models.PositiveBigIntegerField(db_default=0, default=0)),
+                ("failed", models.PositiveBigIntegerField(db_default=0, default=0)),
+                (
+                    "late",
+                    models.PositiveBigIntegerField(
+                        db_default=0, default=0, help_text="results that came after their lease"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'stopped'), _negated=True), fields=['machine'], name='worker_alive'), models.Index(fields=['heartbeat_at'], name='worker_heartbeat')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['ready', 'polling', 'suspended', 'interrupted', 'stopped'])), name='queues_worker_state')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "stopped"), _negated=True), fields=["machine"], name="worker_alive"
+                    ),
+                    models.Index(fields=["heartbeat_at"], name="worker_heartbeat"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["ready", "polling", "suspended", "interrupted", "stopped"])),
+                        name="queues_worker_state",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('handler', models.CharField(blank=True, db_default='', max_length=200)),
-                ('started_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('lease_until', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('state', models.CharField(choices=[('running', 'running'), ('done', 'done'), ('lost', 'lost'), ('released', 'released')], db_default='running', max_length=10)),
-                ('step', models.PositiveIntegerField(db_default=0, default=0, help_text='commits of this run so far')),
-                ('careful', models.BooleanField(db_default=False, default=False)),
-                ('marked_job', models.BigIntegerField(blank=True, help_text='what a careful run is about to do', null=True)),
-                ('chunks', models.PositiveIntegerField()),
-                ('claimed', models.PositiveIntegerField()),
-                ('succeeded', models.PositiveIntegerField(db_default=0, default=0)),
-                ('failed', models.PositiveIntegerField(db_default=0, default=0, help_text='failed tries: retried and dead')),
-                ('retried', models.PositiveIntegerField(db_default=0, default=0)),
-                ('dead', models.PositiveIntegerField(db_default=0, default=0)),
-                ('cancelled', models.PositiveIntegerField(db_default=0, default=0)),
-                ('returned', models.PositiveIntegerField(db_default=0, default=0)),
-                ('late', models.PositiveIntegerField(db_default=0, default=0)),
-                ('bytes', models.PositiveBigIntegerField(db_default=0, default=0)),
-                ('wait_ms', models.FloatField(db_default=0, default=0, help_text='from due to claimed, the oldest chunk')),
-                ('p50_ms', models.FloatField(blank=True, null=True)),
-                ('p95_ms', models.FloatField(blank=True, null=True)),
-                ('max_ms', models.FloatField(blank=True, null=True)),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.queue')),
-                ('worker', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.worker')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("handler", models.CharField(blank=True, db_default="", max_length=200)),
+                ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease_until", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("running", "running"), ("done", "done"), ("lost", "lost"), ("released", "released")],
+                        db_default="running",
+                        max_length=10,
+                    ),
+                ),
+                ("step", models.PositiveIntegerField(db_default=0, default=0, help_text="commits of this run so far")),
+                ("careful", models.BooleanField(db_default=False, default=False)),
+                (
+                    "marked_job",
+                    models.BigIntegerField(blank=True, help_text="what a careful run is about to do", null=True),
+                ),
+                ("chunks", models.PositiveIntegerField()),
+                ("claimed", models.PositiveIntegerField()),
+                ("succeeded", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "failed",
+                    models.PositiveIntegerField(db_default=0, default=0, help_text="failed tries: retried and dead"),
+                ),
+                ("retried", models.PositiveIntegerField(db_default=0, default=0)),
+                ("dead", models.PositiveIntegerField(db_default=0, default=0)),
+                ("cancelled", models.PositiveIntegerField(db_default=0, default=0)),
+                ("returned", models.PositiveIntegerField(db_default=0, default=0)),
+                ("late", models.PositiveIntegerField(db_default=0, default=0)),
+                ("bytes", models.PositiveBigIntegerField(db_default=0, default=0)),
+                (
+                    "wait_ms",
+                    models.FloatField(db_default=0, default=0, help_text="from due to claimed, the oldest chunk"),
+                ),
+                ("p50_ms", models.FloatField(blank=True, null=True)),
+                ("p95_ms", models.FloatField(blank=True, null=True)),
+                ("max_ms", models.FloatField(blank=True, null=True)),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.queue",
+                    ),
+                ),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.worker",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.BigIntegerField()),
-                ('number', models.PositiveSmallIntegerField()),
-                ('kind', models.CharField(choices=[('error', 'error'), ('timeout', 'timeout'), ('lost', 'lost'), ('rejected', 'rejected')], max_length=10)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('error_class', models.CharField(blank=True, max_length=200)),
-                ('message', models.TextField(blank=True)),
-                ('traceback', models.TextField(blank=True)),
-                ('fingerprint', models.CharField(blank=True, max_length=16)),
-                ('run', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.run')),
-                ('worker', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.worker')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("job_id", models.BigIntegerField()),
+                ("number", models.PositiveSmallIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("error", "error"),
+                            ("timeout", "timeout"),
+                            ("lost", "lost"),
+                            ("rejected", "rejected"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("error_class", models.CharField(blank=True, max_length=200)),
+                ("message", models.TextField(blank=True)),
+                ("traceback", models.TextField(blank=True)),
+                ("fingerprint", models.CharField(blank=True, max_length=16)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.run",
+                    ),
+                ),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.worker",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('payload', queues.models.JSONText()),
-                ('failures', models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ('own_state', models.CharField(blank=True, choices=[('cancelled', 'cancelled'), ('trashed', 'trashed')], max_length=10, null=True)),
-                ('batch', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.batch')),
-                ('chunk', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.chunk')),
+                ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("payload", queues.models.JSONText()),
+                ("failures", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                (
+                    "own_state",
+                    models.CharField(
+                        blank=True,
+                        choices=[("cancelled", "cancelled"), ("trashed", "trashed")],
+                        max_length=10,
+                        null=True,
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.batch",
+                    ),
+                ),
+                (
+                    "chunk",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.chunk",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('own_state__isnull', False)), fields=['own_state', 'id'], name='job_own_state')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("own_state__isnull", False)),
+                        fields=["own_state", "id"],
+                        name="job_own_state",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OperationItem',
+            name="OperationItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('job_id', models.BigIntegerField()),
-                ('outcome', models.CharField(blank=True, db_default='', max_length=40)),
-                ('operation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='queues.operation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("job_id", models.BigIntegerField()),
+                ("outcome", models.CharField(blank=True, db_default="", max_length=40)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="queues.operation"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('outcome', '')), fields=['operation', 'job_id'], name='operationitem_pending')],
-                'constraints': [models.UniqueConstraint(fields=('operation', 'job_id'), name='operationitem_once')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("outcome", "")),
+                        fields=["operation", "job_id"],
+                        name="operationitem_pending",
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("operation", "job_id"), name="operationitem_once")],
             },
         ),
         migrations.CreateModel(
-            name='JobKey',
+            name="JobKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200)),
-                ('job_id', models.BigIntegerField()),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.queue')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=200)),
+                ("job_id", models.BigIntegerField()),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.queue",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['job_id'], name='jobkey_job')],
-                'constraints': [models.UniqueConstraint(fields=('queue', 'key'), name='jobkey_unique')],
+                "indexes": [models.Index(fields=["job_id"], name="jobkey_job")],
+                "constraints": [models.UniqueConstraint(fields=("queue", "key"), name="jobkey_unique")],
             },
         ),
         migrations.CreateModel(
-            name='DeadLetter',
+            name="DeadLetter",
             fields=[
-                ('job_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('handler', models.CharField(max_length=200)),
-                ('fingerprint', models.CharField(blank=True, max_length=16)),
-                ('reason', models.CharField(choices=[('out of attempts', 'out of attempts'), ('rejected by its handler', 'rejected by its handler'), ('worker lost', 'worker lost')], max_length=30)),
-                ('error_class', models.CharField(blank=True, max_length=200)),
-                ('message', models.TextField(blank=True)),
-                ('attempts', models.PositiveSmallIntegerField()),
-                ('died_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('batch', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.batch')),
-                ('queue', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='queues.queue')),
+                ("job_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("handler", models.CharField(max_length=200)),
+                ("fingerprint", models.CharField(blank=True, max_length=16)),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("out of attempts", "out of attempts"),
+                            ("rejected by its handler", "rejected by its handler"),
+                            ("worker lost", "worker lost"),
+                        ],
+                        max_length=30,
+                    ),
+                ),
+                ("error_class", models.CharField(blank=True, max_length=200)),
+                ("message", models.TextField(blank=True)),
+                ("attempts", models.PositiveSmallIntegerField()),
+                ("died_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.batch",
+                    ),
+                ),
+                (
+                    "queue",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="queues.queue",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['died_at', 'job_id'], name='dead_died_at'), models.Index(fields=['queue', 'died_at', 'job_id'], name='dead_queue'), models.Index(fields=['batch', 'died_at', 'job_id'], name='dead_batch'), models.Index(fields=['fingerprint', 'died_at', 'job_id'], name='dead_fingerprint')],
+                "indexes": [
+                    models.Index(fields=["died_at", "job_id"], name="dead_died_at"),
+                    models.Index(fields=["queue", "died_at", "job_id"], name="dead_queue"),
+                    models.Index(fields=["batch", "died_at", "job_id"], name="dead_batch"),
+                    models.Index(fields=["fingerprint", "died_at", "job_id"], name="dead_fingerprint"),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('state', 'ready')), fields=['queue', 'priority', 'run_at', 'id'], name='chunk_claim'),
+            model_name="chunk",
+            index=models.Index(
+                condition=models.Q(("state", "ready")), fields=["queue", "priority", "run_at", "id"], name="chunk_claim"
+            ),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('state', 'leased')), fields=['run_id'], name='chunk_leased'),
+            model_name="chunk",
+            index=models.Index(condition=models.Q(("state", "leased")), fields=["run_id"], name="chunk_leased"),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('state__in', ['ready', 'held', 'leased'])), fields=['batch'], name='chunk_unfinished'),
+            model_name="chunk",
+            index=models.Index(
+                condition=models.Q(("state__in", ["ready", "held", "leased"])),
+                fields=["batch"],
+                name="chunk_unfinished",
+            ),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('batch__isnull', False)), fields=['batch', 'id'], name='chunk_batch'),
+            model_name="chunk",
+            index=models.Index(
+                condition=models.Q(("batch__isnull", False)), fields=["batch", "id"], name="chunk_batch"
+            ),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('state', 'done')), fields=['queue', 'finished_at', 'id'], name='chunk_done'),
+            model_name="chunk",
+            index=models.Index(
+                condition=models.Q(("state", "done")), fields=["queue", "finished_at", "id"], name="chunk_done"
+            ),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(fields=['queue', 'created_at', 'id'], name='chunk_created'),
+            model_name="chunk",
+            index=models.Index(fields=["queue", "created_at", "id"], name="chunk_created"),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('state', 'parked')), fields=['queue', 'id'], name='chunk_parked'),
+            model_name="chunk",
+            index=models.Index(condition=models.Q(("state", "parked")), fields=["queue", "id"], name="chunk_parked"),
         ),
         migrations.AddIndex(
-            model_name='chunk',
-            index=models.Index(condition=models.Q(('archived_at', None), ('state__in', ['done', 'cancelled'])), fields=['finished_at', 'id'], name='chunk_to_archive'),
+            model_name="chunk",
+            index=models.Index(
+                condition=models.Q(("archived_at", None), ("state__in", ["done", "cancelled"])),
+                fields=["finished_at", "id"],
+                name="chunk_to_archive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['ready', 'held', 'leased', 'parked', 'done', 'cancelled'])), name='queues_chunk_state'),
+            model_name="chunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["ready", "held", "leased", "parked", "done", "cancelled"])),
+                name="queues_chunk_state",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'leased'), _negated=True), ('run_id__isnull', False), _connector='OR'), name='chunk_leased_has_run'),
+            model_name="chunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "leased"), _negated=True), ("run_id__isnull", False), _connector="OR"
+                ),
+                name="chunk_leased_has_run",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('state__in', ['done', 'cancelled'])), models.Q(models.Q(('state__in', ['done', 'cancelled']), _negated=True), ('finished_at', None)), _connector='OR'), name='chunk_finished'),
+            model_name="chunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at__isnull", False), ("state__in", ["done", "cancelled"])),
+                    models.Q(models.Q(("state__in", ["done", "cancelled"]), _negated=True), ("finished_at", None)),
+                    _connector="OR",
+                ),
+                name="chunk_finished",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('first_id__isnull', False), ('job_ids', None), ('span__isnull', False)), models.Q(('first_id', None), ('job_ids__isnull', False), ('span', None)), _connector='OR'), name='chunk_birth'),
+            model_name="chunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("first_id__isnull", False), ("job_ids", None), ("span__isnull", False)),
+                    models.Q(("first_id", None), ("job_ids__isnull", False), ("span", None)),
+                    _connector="OR",
+                ),
+                name="chunk_birth",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'done'), _negated=True), ('size', django.db.models.expressions.CombinedExpression(models.F('succeeded'), '+', models.F('cancelled'))), _connector='OR'), name='chunk_done_counts'),
+            model_name="chunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "done"), _negated=True),
+                    (
+                        "size",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("succeeded"), "+", models.F("cancelled")
+                        ),
+                    ),
+                    _connector="OR",
+                ),
+                name="chunk_done_counts",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='chunk',
-            constraint=models.CheckConstraint(condition=models.Q(('size__gte', django.db.models.expressions.CombinedExpression(models.F('succeeded'), '+', models.F('cancelled')))), name='chunk_counts'),
+            model_name="chunk",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "size__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("succeeded"), "+", models.F("cancelled")
+                        ),
+                    )
+                ),
+                name="chunk_counts",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['state', 'id'], name='batch_state'),
+            model_name="batch",
+            index=models.Index(fields=["state", "id"], name="batch_state"),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['id'], name='batch_running'),
+            model_name="batch",
+            index=models.Index(condition=models.Q(("state", "running")), fields=["id"], name="batch_running"),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('queued_at', None), ('sealed_at__isnull', False), ('state', 'running')), fields=['created_at'], name='batch_unannounced'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("queued_at", None), ("sealed_at__isnull", False), ("state", "running")),
+                fields=["created_at"],
+                name="batch_unannounced",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['finished_at'], name='batch_finished_at'),
+            model_name="batch",
+            index=models.Index(fields=["finished_at"], name="batch_finished_at"),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['name', 'id'], name='batch_name'),
+            model_name="batch",
+            index=models.Index(fields=["name", "id"], name="batch_name"),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['running', 'completed', 'partial', 'failed', 'cancelled'])), name='queues_batch_state'),
+            model_name="batch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["running", "completed", "partial", "failed", "cancelled"])),
+                name="queues_batch_state",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('failure_mode__in', ['continue', 'fail_fast', 'collect_errors'])), name='queues_batch_failure_mode'),
+            model_name="batch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("failure_mode__in", ["continue", "fail_fast", "collect_errors"])),
+                name="queues_batch_failure_mode",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('stop_reason__in', ['', 'fail_fast', 'cancelled'])), name='queues_batch_stop_reason'),
+            model_name="batch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("stop_reason__in", ["", "fail_fast", "cancelled"])), name="queues_batch_stop_reason"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at', None), ('state', 'running')), models.Q(models.Q(('state', 'running'), _negated=True), ('finished_at__isnull', False), ('sealed_at__isnull', False)), _connector='OR'), name='batch_finished'),
+            model_name="batch",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at", None), ("state", "running")),
+                    models.Q(
+                        models.Q(("state", "running"), _negated=True),
+                        ("finished_at__isnull", False),
+                        ("sealed_at__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="batch_finished",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('chunk_size__gte', 1)), name='batch_chunk_size'),
+            model_name="batch",
+            constraint=models.CheckConstraint(condition=models.Q(("chunk_size__gte", 1)), name="batch_chunk_size"),
         ),
         migrations.AddIndex(
-            model_name='archivedjob',
-            index=models.Index(fields=['batch_id', 'id'], name='archived_batch'),
+            model_name="archivedjob",
+            index=models.Index(fields=["batch_id", "id"], name="archived_batch"),
         ),
         migrations.AddIndex(
-            model_name='archivedjob',
-            index=models.Index(fields=['finished_at', 'id'], name='archived_finished_at'),
+            model_name="archivedjob",
+            index=models.Index(fields=["finished_at", "id"], name="archived_finished_at"),
         ),
         migrations.AddIndex(
-            model_name='queueslot',
-            index=models.Index(condition=models.Q(('run_id__isnull', False)), fields=['run_id'], name='queueslot_run'),
+            model_name="queueslot",
+            index=models.Index(condition=models.Q(("run_id__isnull", False)), fields=["run_id"], name="queueslot_run"),
         ),
         migrations.AddConstraint(
-            model_name='queueslot',
-            constraint=models.UniqueConstraint(fields=('queue', 'number'), name='queueslot_number'),
+            model_name="queueslot",
+            constraint=models.UniqueConstraint(fields=("queue", "number"), name="queueslot_number"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['lease_until'], name='run_lease'),
+            model_name="run",
+            index=models.Index(condition=models.Q(("state", "running")), fields=["lease_until"], name="run_lease"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['worker'], name='run_worker'),
+            model_name="run",
+            index=models.Index(condition=models.Q(("state", "running")), fields=["worker"], name="run_worker"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['finished_at'], name='run_finished_at'),
+            model_name="run",
+            index=models.Index(fields=["finished_at"], name="run_finished_at"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['queue', 'finished_at'], name='run_queue_finished_at'),
+            model_name="run",
+            index=models.Index(fields=["queue", "finished_at"], name="run_queue_finished_at"),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['running', 'done', 'lost', 'released'])), name='queues_run_state'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["running", "done", "lost", "released"])), name="queues_run_state"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at', None), ('state', 'running')), models.Q(models.Q(('state', 'running'), _negated=True), ('finished_at__isnull', False)), _connector='OR'), name='run_finished'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("finished_at", None), ("state", "running")),
+                    models.Q(models.Q(("state", "running"), _negated=True), ("finished_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="run_finished",
+            ),
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(fields=['finished_at'], name='attempt_finished_at'),
+            model_name="attempt",
+            index=models.Index(fields=["finished_at"], name="attempt_finished_at"),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['error', 'timeout', 'lost', 'rejected'])), name='queues_attempt_kind'),
+            model_name="attempt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["error", "timeout", "lost", "rejected"])), name="queues_attempt_kind"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(fields=('job_id', 'run'), name='attempt_once_per_run'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(fields=("job_id", "run"), name="attempt_once_per_run"),
         ),
     ]

@@ -29,7 +29,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RemoveIndex("archivedjob", "archived_finished_at"),
-        migrations.AddIndex(
-            "archivedjob", models.Index(fields=["queue", "finished_at", "id"], name="archived_queue")
-        ),
+        migrations.AddIndex("archivedjob", models.Index(fields=["queue", "finished_at", "id"], name="archived_queue")),
     ]

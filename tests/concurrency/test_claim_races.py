@@ -20,7 +20,7 @@ from tests.concurrency.together import Team, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def claimer(queue: Queue, want: int):  # noqa: ANN201
+def claimer(queue: Queue, want: int):
     """A worker that takes so many jobs."""
     policy = claim_service.policy(queue_id=queue.pk)
     assert policy is not None

@@ -1,5 +1,6 @@
 """Several callers enqueue at the same moment."""
 
+import itertools
 import threading
 
 import pytest
@@ -20,7 +21,7 @@ def test_id_blocks_of_eight_enqueuers_never_overlap() -> None:
     works = [lambda n=n: store.one("reserve_ids", sequence="queues_job_id_seq", wanted=n) for n in sizes]
     rounds = Team(works).rounds(200, lambda _: None)
     blocks = sorted((first, size) for answers in rounds for first, size in zip(answers, sizes, strict=True))
-    for (first, size), (following, _) in zip(blocks, blocks[1:], strict=False):
+    for (first, size), (following, _) in itertools.pairwise(blocks):
         assert first + size <= following
 
 

@@ -38,7 +38,9 @@ def assert_only_the_last_seconds_ran_again(trace: Trace, killed: dict[int, float
     for job, calls in trace.repeated().items():
         for call in calls[:-1]:
             assert call.pid in killed, f"job {job} ran again though its worker lived"
-            assert killed[call.pid] - call.at < PROMISED, f"job {job} had ended {killed[call.pid] - call.at:.2f} s before"
+            assert killed[call.pid] - call.at < PROMISED, (
+                f"job {job} had ended {killed[call.pid] - call.at:.2f} s before"
+            )
 
 
 def test_workers_killed_again_and_again_lose_nothing(worker_env: dict[str, str], trace: Trace) -> None:

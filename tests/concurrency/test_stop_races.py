@@ -1,5 +1,6 @@
 """Stopping a batch while its runs settle: nobody waits for ever, and nothing leaks."""
 
+import contextlib
 import uuid
 from collections import Counter
 
@@ -27,8 +28,8 @@ def deadlocks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     real = store.repeated
 
-    def counted(work):  # noqa: ANN001, ANN202
-        def watched():  # noqa: ANN202
+    def counted(work):
+        def watched():
             try:
                 return work()
             except errors.DeadlockDetected as error:
@@ -53,8 +54,6 @@ class Rounds:
 
     def prepare(self, turn: int) -> None:
         """A new batch: five chunks, two of them leased by two runs each holding its own."""
-        finish.sweep()
-        Chunk.objects.filter(state="ready").exclude(batch__state="running").delete()
         self.turn = turn
         self.batch = enqueue_batch("traced.quick", range(10), chunk_size=2, queue="traced", **self.options)
         self.runs = []
@@ -109,10 +108,8 @@ def test_two_first_deaths_and_a_cancel_stop_a_batch_once(deadlocks: list[str]) -
     rounds = Rounds(traced_queue(run_size=2), failure_mode="fail_fast")
 
     def cancel() -> None:
-        try:
+        with contextlib.suppress(CancelRefused):
             rounds.cancel()
-        except CancelRefused:
-            pass
 
     Team([lambda: rounds.die(0), lambda: rounds.die(1), cancel]).rounds(100, rounds.prepare)
     finish.sweep()

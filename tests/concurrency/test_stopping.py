@@ -53,9 +53,7 @@ def test_running_work_stops_within_two_seconds(worker_env: dict[str, str], trace
         wait_for(lambda: len({line.pid for line in trace.lines()}) == 3, 20, "all three workers")
         if how == "cancel":
             cancel_batch(batch_id=batch.pk, actor="me", source="api")
-        stopped = wait_for(
-            lambda: Batch.objects.exclude(stop_reason="").exists() and time.monotonic(), 20, "the stop"
-        )
+        stopped = wait_for(lambda: Batch.objects.exclude(stop_reason="").exists() and time.monotonic(), 20, "the stop")
         wait_for(lambda: ended(batch), 20, "the batch to end")
         crowd.stop()
     assert max(line.at for line in trace.lines()) - stopped < 2.3
@@ -68,9 +66,7 @@ def test_running_work_stops_within_two_seconds(worker_env: dict[str, str], trace
     assert_sound()
 
 
-def test_a_job_that_nothing_can_interrupt_takes_its_process_with_it(
-    worker_env: dict[str, str], trace: Trace
-) -> None:
+def test_a_job_that_nothing_can_interrupt_takes_its_process_with_it(worker_env: dict[str, str], trace: Trace) -> None:
     traced_queue(chunk_size=10, timeout=0.5, max_attempts=1)
     batch = enqueue_batch("traced.blocks", [n == 4 for n in range(10)])
     with crew(worker_env, trace, "traced", children=1) as crowd:
@@ -86,9 +82,7 @@ def test_a_job_that_nothing_can_interrupt_takes_its_process_with_it(
     assert_sound()
 
 
-def test_a_second_signal_ends_a_worker_at_once_and_nothing_is_lost(
-    worker_env: dict[str, str], trace: Trace
-) -> None:
+def test_a_second_signal_ends_a_worker_at_once_and_nothing_is_lost(worker_env: dict[str, str], trace: Trace) -> None:
     traced_queue(chunk_size=10)
     batch = enqueue_batch("traced.slow", [50, 60_000, *[1] * 8])
     with crew(worker_env, trace, "traced", children=1) as crowd:

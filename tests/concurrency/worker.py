@@ -13,9 +13,9 @@ import django
 
 django.setup()
 
-from queues import serve, shutdown, store
-from queues.models import Queue
-from queues.services import finish, reap
+from queues import serve, shutdown, store  # noqa: E402
+from queues.models import Queue  # noqa: E402
+from queues.services import finish, reap  # noqa: E402
 
 IDLE = 0.02
 

@@ -28,7 +28,7 @@ def test_only_the_store_opens_a_cursor() -> None:
 
 
 def test_every_statement_says_why_it_is_there_and_is_used() -> None:
-    code = "\n".join(path.read_text() for path in SOURCES)
+    code = "\n".join(path.read_text() for path in [*SOURCES, *(PROJECT / "tests").rglob("*.py")])
     for path in SQL:
         assert path.read_text().startswith("-- "), f"{path.name} begins with a line of purpose"
         assert f'"{path.stem}"' in code, f"{path.name} is used by nobody"

@@ -179,9 +179,7 @@ def test_a_lost_suspect_s_death_stops_its_fail_fast_batch() -> None:
         execution.succeeded += [0, 1]
         execution._settle(execution._ended(), final=False)
         execution._closed = execution.lost = True
-    Run.objects.update(
-        lease_until="2000-01-01T00:00Z", careful=True, marked_job=batch.first_job_id + 2
-    )
+    Run.objects.update(lease_until="2000-01-01T00:00Z", careful=True, marked_job=batch.first_job_id + 2)
     assert reap.reap() == 1
     batch.refresh_from_db()
     assert (batch.state, batch.succeeded, batch.dead, batch.cancelled) == ("failed", 2, 1, 17)
@@ -196,9 +194,7 @@ def test_a_suspect_that_had_ended_before_its_process_died_is_not_blamed() -> Non
         execution.succeeded += [0, 1]
         execution._settle(execution._ended(), final=False)
         execution._closed = execution.lost = True
-    Run.objects.update(
-        lease_until="2000-01-01T00:00Z", careful=True, marked_job=batch.first_job_id + 1
-    )
+    Run.objects.update(lease_until="2000-01-01T00:00Z", careful=True, marked_job=batch.first_job_id + 1)
     assert reap.reap() == 1
     batch.refresh_from_db()
     assert (batch.state, batch.stop_reason) == ("running", "")

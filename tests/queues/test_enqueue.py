@@ -129,9 +129,7 @@ def test_specs_give_single_jobs_another_priority_or_time(queue: Queue) -> None:
     assert [(priority, size) for priority, _, size in lanes()] == [(0, 2), (3, 2), (3, 1)]
     assert lanes()[2][1] == later
     assert (batch.total, sorted(payloads())) == (5, list("01234"))
-    by_priority = {
-        chunk.priority: payloads(chunk_id=chunk.pk) for chunk in Chunk.objects.filter(run_at__lt=later)
-    }
+    by_priority = {chunk.priority: payloads(chunk_id=chunk.pk) for chunk in Chunk.objects.filter(run_at__lt=later)}
     assert by_priority == {0: ["1", "4"], 3: ["0", "3"]}
     assert_sound()
 
@@ -371,7 +369,7 @@ def test_a_callback_runs_when_its_batch_has_ended(queue: Queue, declare: Callabl
 def test_numbers_stay_exact(queue: Queue) -> None:
     from queues.domain.payload import JsonText
 
-    seen = '[1.10,12345678901234567890123,1e400,0.1000000000000000055511151231257827]'
+    seen = "[1.10,12345678901234567890123,1e400,0.1000000000000000055511151231257827]"
     enqueue("tested.do", JsonText(seen))
     enqueue_batch("tested.do", [JsonText(seen), 2**70])
     assert payloads() == [seen, seen, str(2**70)]
