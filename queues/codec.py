@@ -64,6 +64,8 @@ def encode_block(items: Sequence[object], rules: PayloadRules = DEFAULT_RULES, *
 def encode(payload: object, rules: PayloadRules = DEFAULT_RULES) -> str:
     """The JSON text of one payload, checked exactly. PayloadError, without an index, if it breaks a rule."""
     if isinstance(payload, JsonText):
+        if not isinstance(payload.text, str):
+            raise PayloadError(f"JsonText holds text, not {type(payload.text).__name__}")
         return check_text(payload.text, rules)
     check_value(payload, rules)
     try:

@@ -199,7 +199,7 @@ def _head(
     callback: HandlerRef | None,
     created_by: str,
 ) -> dict[str, Any]:
-    if failure_mode not in set(FailureMode):
+    if not isinstance(failure_mode, str) or failure_mode not in set(FailureMode):
         raise EnqueueError(f"failure_mode: {failure_mode!r} is not one of {', '.join(FailureMode)}")
     check_text(name, "name", 200)
     check_text(created_by, "created_by", 150)

@@ -38,6 +38,8 @@ def matching(selection: dict[str, Any]) -> QuerySet[DeadLetter]:
     if selection == {"all": True}:
         return letters
     known = {"job_ids", "batch", "queue", "fingerprint"}
+    if "job_ids" in selection and not selection["job_ids"]:
+        raise OperationRefused("no job is named")
     if not selection or set(selection) - known or ("job_ids" in selection and len(selection) > 1):
         raise OperationRefused("a selection has job_ids, or all, or some of batch, queue and fingerprint")
     try:
@@ -49,6 +51,8 @@ def matching(selection: dict[str, Any]) -> QuerySet[DeadLetter]:
             letters = letters.filter(batch_id__in=[batch, *parts])
     except (TypeError, ValueError):
         raise OperationRefused("job_ids and batch are numbers") from None
+    if any("\0" in str(selection.get(name, "")) for name in ("queue", "fingerprint")):
+        raise OperationRefused("queue and fingerprint are text without NUL")
     if "queue" in selection:
         letters = letters.filter(queue__name=selection["queue"])
     if "fingerprint" in selection:
