@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from queues import store
@@ -223,7 +223,19 @@ class _Round:
                 announce.announce(queue_id=queue)
         else:
             JobKey.objects.filter(job_id__in=numbers).delete()
+            self._count_out(groups, batches)
         self.outcomes["retried" if retry else "deleted"] += numbers
+
+    def _count_out(self, groups: dict[tuple[int, int | None, str, int], list[Job]], batches: dict[int, Batch]) -> None:
+        """Keep the frozen counters of ended batches, and of their parents, in step with what was deleted."""
+        gone: defaultdict[int, int] = defaultdict(int)
+        for (_queue, batch, _handler, _priority), jobs in groups.items():
+            if batch is not None:
+                gone[batch] += len(jobs)
+                if (parent := batches[batch].parent_id) is not None:
+                    gone[parent] += len(jobs)
+        for batch, count in sorted(gone.items()):
+            Batch.objects.filter(pk=batch, dead__isnull=False).update(dead=F("dead") - count)
 
     def _new_chunks(self, groups: dict[tuple[int, int | None, str, int], list[Job]], *, retry: bool) -> dict[int, int]:
         first = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(groups))

@@ -7,6 +7,7 @@ them less long than another, or where a partition takes much longer to get over 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -32,8 +33,12 @@ from queues.models import (
 from queues.selectors.clock import database_now
 from queues.services import partitions
 
+# Keys of one look, and rows of one transaction.
+LOOK = 50_000
 ROUND = 5_000
 TIMEOUT_MS = 20_000
+# How long one ring of beat may keep the control worker, which has other errands.
+RING_SECONDS = 2.0
 # How much longer than its retention a row may wait for the partition that it is in to be dropped.
 PARTITION_PATIENCE = timedelta(days=7)
 
@@ -49,26 +54,42 @@ class _Kind:
     order: str
 
 
-def purge(*, dry_run: bool = False, progress: Progress | None = None) -> dict[str, int]:
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Who is told, and when to stop."""
+
+    tell: Progress
+    until: float | None
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is used up."""
+        return self.until is not None and monotonic() > self.until
+
+
+def purge(
+    *, dry_run: bool = False, seconds: float | None = RING_SECONDS, progress: Progress | None = None
+) -> dict[str, int]:
     """Remove what is past its retention; returns how much of what. With `dry_run`, counts it only.
 
-    Safe to run twice at once, and to end at any point. `progress` is told what is purged and how many so far.
+    Safe to run twice at once, and to end at any point: each kind stops after about `seconds` in all, None goes on
+    until nothing is left. `progress` is told what is purged and how many so far.
     """
     now = database_now()
-    report = progress or (lambda _name, _count: None)
     if dry_run:
         return _counted(now)
+    pace = _Pace(progress or (lambda _name, _count: None), None if seconds is None else monotonic() + seconds)
     done = {"archive partitions": len(partitions.drop(before=_longest_kept(now)))}
-    done["archived jobs"] = sum(_purge_archived(rows, report) for rows in _archived(now))
-    done["batches"] = _purge_batches(now, report)
+    done["archived jobs"] = sum(_purge_archived(*each, pace) for each in _archived(now))
+    done["batches"] = _purge_batches(now, pace)
     for kind in _kinds(now):
-        done[kind.name] = _purge_kind(kind, report)
+        done[kind.name] = _purge_kind(kind, pace)
     return done
 
 
 def _counted(now: datetime) -> dict[str, int]:
     counted = {"archive partitions": len(partitions.over(before=_longest_kept(now)))}
-    counted["archived jobs"] = sum(rows.count() for rows in _archived(now))
+    counted["archived jobs"] = sum(_past(*each).count() for each in _archived(now))
     counted["batches"] = sum(rows.count() for rows in _batches(now))
     return counted | {kind.name: kind.rows.count() for kind in _kinds(now)}
 
@@ -94,43 +115,53 @@ def _kinds(now: datetime) -> list[_Kind]:
     ]
 
 
-def _purge_kind(kind: _Kind, report: Progress) -> int:
+def _purge_kind(kind: _Kind, pace: _Pace) -> int:
+    def remove(keys: list[Any]) -> int:
+        kind.rows.model._default_manager.filter(pk__in=keys).delete()
+        return len(keys)
+
+    return _in_rounds(kind.name, lambda: kind.rows.order_by(kind.order), remove, pace)
+
+
+def _in_rounds(name: str, rows: Callable[[], "QuerySet[Any]"], remove: Callable[[list[Any]], int], pace: _Pace) -> int:
+    """Look for many keys at once and remove them in small transactions; how many were removed.
+
+    One look for each round would pass again and again over what the rounds before it have left dead.
+    """
     done = 0
     while True:
-        with transaction.atomic():
-            store.statement_timeout(TIMEOUT_MS)
-            found = list(kind.rows.order_by(kind.order).values_list("pk", flat=True)[:ROUND])
-            kind.rows.model._default_manager.filter(pk__in=found).delete()
-        done += len(found)
-        report(kind.name, done)
-        if len(found) < ROUND:
+        before, found = done, list(rows().values_list("pk", flat=True)[:LOOK])
+        for start in range(0, len(found), ROUND):
+            with transaction.atomic():
+                store.statement_timeout(TIMEOUT_MS)
+                done += remove(found[start : start + ROUND])
+            pace.tell(name, done)
+            if pace.over:
+                return done
+        if len(found) < LOOK or done == before:
             return done
 
 
-def _archived(now: datetime) -> Iterator["QuerySet[ArchivedJob]"]:
-    """For each queue, the archived jobs that go one by one."""
+def _archived(now: datetime) -> list[tuple[int, datetime]]:
+    """For each queue, when the archived jobs ended that go one by one."""
     longest = _longest_kept(now)
+    found = []
     for queue, kept in Queue.objects.values_list("pk", "purge_after"):
         before = _before(now, kept)
-        if before <= longest:
-            before = _before(now, kept + PARTITION_PATIENCE.total_seconds())
-        yield ArchivedJob.objects.filter(queue=queue, finished_at__lt=before)
+        waits = before <= longest
+        found.append((queue, _before(now, kept + PARTITION_PATIENCE.total_seconds()) if waits else before))
+    return found
 
 
-def _purge_archived(rows: "QuerySet[ArchivedJob]", report: Progress) -> int:
-    done = 0
-    while True:
-        with transaction.atomic():
-            store.statement_timeout(TIMEOUT_MS)
-            page = rows.select_for_update(skip_locked=True).order_by("finished_at", "pk")
-            found = list(page.values_list("pk", flat=True)[:ROUND])
-            Attempt.objects.filter(job_id__in=found).delete()
-            JobResult.objects.filter(pk__in=found).delete()
-            ArchivedJob.objects.filter(pk__in=found).delete()
-        done += len(found)
-        report("archived jobs", done)
-        if len(found) < ROUND:
-            return done
+def _past(queue: int, before: datetime) -> "QuerySet[ArchivedJob]":
+    return ArchivedJob.objects.filter(queue=queue, finished_at__lt=before)
+
+
+def _purge_archived(queue: int, before: datetime, pace: _Pace) -> int:
+    def remove(jobs: list[Any]) -> int:
+        return int(store.one("purge_archived", jobs=jobs, queue=queue, before=before))
+
+    return _in_rounds("archived jobs", lambda: _past(queue, before).order_by("finished_at", "pk"), remove, pace)
 
 
 def _batches(now: datetime) -> Iterator["QuerySet[Batch]"]:
@@ -147,14 +178,16 @@ def _batches(now: datetime) -> Iterator["QuerySet[Batch]"]:
         yield whole.filter(parent__finished_at__lt=before).exclude(parent__state=BatchState.RUNNING)
 
 
-def _purge_batches(now: datetime, report: Progress) -> int:
+def _purge_batches(now: datetime, pace: _Pace) -> int:
     """Twice: a parent can go as soon as its parts have."""
     done = 0
     for _turn in (1, 2):
         for rows in _batches(now):
             for batch in list(rows.order_by("finished_at").values_list("pk", flat=True)[:ROUND]):
                 done += _purge_batch(rows, batch)
-                report("batches", done)
+                pace.tell("batches", done)
+                if pace.over:
+                    return done
     return done
 
 

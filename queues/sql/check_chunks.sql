@@ -8,10 +8,10 @@ SELECT p.id, p.batch_id, p.state, p.held_why, p.size, p.succeeded, p.cancelled,
        CASE WHEN p.state = 'parked' THEN (
            SELECT count(*) FROM queues_deadletter d JOIN queues_job j ON j.id = d.job_id
            WHERE d.job_id = ANY(p.job_ids) AND j.chunk_id = p.id) END,
-       CASE WHEN p.archived_at IS NOT NULL THEN (
-           SELECT count(*) FROM queues_archivedjob a
-           WHERE a.chunk_id = p.id
-             AND (a.id = ANY(p.job_ids) OR (a.id >= p.first_id AND a.id < p.first_id + p.span))) END,
+       CASE WHEN p.archived_at IS NOT NULL THEN
+           (SELECT count(*) FROM queues_archivedjob a
+            WHERE a.id >= p.first_id AND a.id < p.first_id + p.span AND a.chunk_id = p.id)
+           + (SELECT count(*) FROM queues_archivedjob a WHERE a.id = ANY(p.job_ids) AND a.chunk_id = p.id) END,
        p.finished_at > statement_timestamp() - make_interval(secs => q.purge_after),
        r.state
 FROM page p

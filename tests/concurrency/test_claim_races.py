@@ -4,7 +4,9 @@ import uuid
 from collections import Counter
 from datetime import timedelta
 
+import psycopg
 import pytest
+from django.db import connection
 from django.db.models import F
 
 from queues.domain.records import Claim
@@ -52,6 +54,16 @@ def test_two_workers_never_fire_one_flush_twice() -> None:
     fired = [sum(c.size for c in claim.chunks) for answers in rounds for claim in answers if claim]
     assert min(fired) >= 10
     assert len(fired) > 50
+
+
+def test_a_flush_counts_only_what_this_worker_could_lock() -> None:
+    queue = traced_queue(flush_jobs=10)
+    enqueue_batch("traced.quick", range(13), chunk_size=1)
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT FROM queues_chunk ORDER BY id LIMIT 5 FOR UPDATE")
+        assert claimer(queue, 1_000)() is None
+    claim = claimer(queue, 1_000)()
+    assert claim is not None and len(claim.chunks) == 13
 
 
 def test_eight_workers_never_overshoot_the_runs_of_a_limited_queue() -> None:

@@ -13,7 +13,8 @@ import django
 
 django.setup()
 
-from queues import serve, shutdown, store  # noqa: E402
+from batchconsole.celery import app  # noqa: E402
+from queues import serve, shutdown, store, tasks  # noqa: E402, F401
 from queues.models import Queue  # noqa: E402
 from queues.services import finish, reap  # noqa: E402
 
@@ -40,6 +41,7 @@ def child(names: list[str], parent: int) -> None:
 def main(count: int, names: list[str]) -> None:
     """Keep so many children running."""
     shutdown.request_on_signals()
+    app.finalize()  # once here, not in every child
     parent, living = os.getpid(), set[int]()
     while not shutdown.requested() or living:
         while len(living) < count and not shutdown.requested():

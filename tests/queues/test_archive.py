@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -428,4 +429,49 @@ def test_two_restores_of_one_job_bring_it_back_once() -> None:
         thread.join(30)
     assert sorted(said) == ["refused", "refused", "restored"]
     assert Job.objects.count() == 1
+    assert_sound()
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_statement_scans_a_whole_table() -> None:
+    queue = make_queue(chunk_size=10)
+    for _ in range(4):
+        enqueue_batch(do, [{"n": n, "pad": "x" * 100} for n in range(10_000)])
+    drain()
+    partitions.ensure(ranges=[(0, 1)])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE queues_job, queues_chunk, queues_batch")
+    chunks = list(Chunk.objects.order_by("pk").values_list("pk", flat=True)[:20])
+    pick = {"queue": queue.pk, "grace": 0.0, "after_at": service._START, "after": 0, "skip": []}
+    for name, values in [
+        ("archive_pick", {**pick, "chunks": 50, "jobs": 2_000}),
+        ("archive_lock", {"chunks": chunks}),
+        ("archive_jobs", {"chunks": chunks}),
+        ("archive_chunks", {"chunks": chunks}),
+    ]:
+        plan = store.explain(name, **values)
+        scanned = [node for node in _nodes(plan[0]["Plan"]) if node["Node Type"] == "Seq Scan"]
+        assert {node["Relation Name"] for node in scanned} <= {"queues_batch"}, name
+        if name == "archive_pick":
+            used = {node.get("Index Name") for node in _nodes(plan[0]["Plan"])}
+            assert "chunk_to_archive" in used
+    assert archive(seconds=None) == 40_000
+    assert_sound()
+
+
+def test_a_ring_stops_in_time_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "JOBS", 15)
+    make_queue(chunk_size=10)
+    enqueue_batch(do, [{}] * 50)
+    drain()
+    told: list[int] = []
+    assert archive(seconds=0, progress=told.append) == 20
+    assert archive(seconds=None, progress=told.append) == 30
+    assert told == [20, 20, 30]
     assert_sound()

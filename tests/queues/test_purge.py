@@ -114,7 +114,8 @@ def test_a_dropped_partition_is_made_again_when_needed() -> None:
 
 
 def test_shorter_retentions_delete_rows_and_their_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "ROUND", 4)
+    monkeypatch.setattr(service, "ROUND", 2)
+    monkeypatch.setattr(service, "LOOK", 4)
     make_queue(purge_after=2 * DAY, keep_results=100 * DAY)
     make_queue("kept", purge_after=30 * DAY)
     batch = enqueue_batch(do, [{"value": n} for n in range(10)])
@@ -217,7 +218,8 @@ def test_a_batch_reopened_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_records_go_by_their_own_retention(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "ROUND", 2)
+    monkeypatch.setattr(service, "ROUND", 1)
+    monkeypatch.setattr(service, "LOOK", 2)
     queue = make_queue(purge_after=100 * DAY)
     now = timezone.now()
     batch = enqueue_batch(do, [{"die": 1}])
@@ -285,3 +287,18 @@ def test_endless_retention_is_possible() -> None:
     _age(300)
     assert purge()["archived jobs"] == 0
     assert Queue.objects.count() == 1
+
+
+def test_a_ring_stops_in_time_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "ROUND", 2)
+    make_queue(purge_after=DAY)
+    make_queue("longest", purge_after=100 * DAY)
+    enqueue_batch(do, [{}] * 10)
+    drain()
+    archive()
+    _age(2)
+    assert purge(seconds=0)["archived jobs"] == 2
+    assert ArchivedJob.objects.count() == 8
+    assert_sound()
+    assert purge(seconds=None)["archived jobs"] == 8
+    assert_sound()

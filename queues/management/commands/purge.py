@@ -20,7 +20,9 @@ class Command(OperatorCommand):
     def answer(self, options: dict[str, Any]) -> None:
         """Purge or count."""
         with self.progress("purge") as bar:
-            done = purge(dry_run=options["dry_run"], progress=lambda name, count: bar.at(count, f"purge {name}"))
+            done = purge(
+                dry_run=options["dry_run"], seconds=None, progress=lambda name, count: bar.at(count, f"purge {name}")
+            )
         if self.as_json:
             self.document(done)
         else:

@@ -1,0 +1,13 @@
+-- Removes archived jobs, and what is recorded of them; those that were restored meanwhile stay. How many.
+WITH gone AS MATERIALIZED (
+    DELETE FROM queues_archivedjob
+    WHERE id = ANY(%(jobs)s::bigint[]) AND queue_id = %(queue)s::bigint AND finished_at < %(before)s::timestamptz
+    RETURNING id
+),
+tries AS (
+    DELETE FROM queues_attempt WHERE job_id = ANY(ARRAY(SELECT id FROM gone))
+),
+results AS (
+    DELETE FROM queues_jobresult WHERE job_id = ANY(ARRAY(SELECT id FROM gone))
+)
+SELECT count(*) FROM gone
