@@ -61,6 +61,10 @@ class OperatorCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Answer; what is refused or cannot be reached becomes one line and an exit code."""
         self.as_json = options.get("json") or False
+        for name, value in options.items():
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and not _is_text(text):
+                    raise UsageError(f"{name}: {text!a} is not UTF-8 text")
         with clear_errors():
             code = self.answer(options)
         if code:
@@ -142,6 +146,8 @@ def clear_errors() -> Iterator[None]:
         # Whoever read our answer has gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(PROBLEM) from None
+    except OSError as error:
+        raise CommandError(f"{error.filename or 'the answer could not be written'}: {error.strerror}") from None
     except KeyboardInterrupt:
         raise CommandError("interrupted", returncode=INTERRUPTED) from None
 
@@ -157,7 +163,10 @@ def operator() -> str:
 def a_moment(text: str) -> datetime:
     """An argument: an ISO 8601 time with its zone, or `+10m`, from now (s, m, h, d)."""
     if found := re.fullmatch(r"\+(\d{1,9})([smhd])", text):
-        return datetime.now(UTC) + timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+        try:
+            return datetime.now(UTC) + timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+        except OverflowError:
+            raise ArgumentTypeError(f"{text!r} is too far away") from None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -192,6 +201,14 @@ def shown(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     return " ".join(clean(str(value)).split())
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:

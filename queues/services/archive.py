@@ -49,7 +49,7 @@ class _Walk:
 
     queue: int
     grace: float
-    size: int = JOBS
+    size: int = field(default_factory=lambda: JOBS)
     after_at: datetime = _START
     after: int = 0
     skip: set[int] = field(default_factory=set)

@@ -1,5 +1,6 @@
 """`manage.py demo`: give the queue real work."""
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,12 @@ from batchconsole.demo import DemoError, start_demo
 from queues.services.sync_queues import sync_queues
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise ArgumentTypeError("a folder is needed")
+    return Path(text)
+
+
 class Command(BaseCommand):
     """Check the files of this Python installation, or of a folder, as one batch."""
 
@@ -16,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """`--path`."""
-        parser.add_argument("--path", type=Path, help="check the files below this folder instead")
+        parser.add_argument("--path", type=_folder, help="check the files below this folder instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Enqueue and say what was."""

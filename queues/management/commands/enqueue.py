@@ -98,7 +98,7 @@ def _target(target: str, queue: str | None) -> tuple[str, str | None]:
 def _metadata(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--metadata: not JSON: {error}") from None
     if not isinstance(found, dict):
         raise UsageError("--metadata: an object is needed")
@@ -109,6 +109,8 @@ def _metadata(text: str) -> dict[str, Any]:
 def _opened(path: Path | None) -> Iterator[tuple[BinaryIO, int | None]]:
     """The file, and its size where it has one."""
     if path is None:
+        if sys.stdin is None:
+            raise CommandError("standard input is closed")
         yield sys.stdin.buffer, None
         return
     try:
