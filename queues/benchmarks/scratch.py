@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,16 +26,15 @@ def scratch() -> Iterator[dict[str, str]]:
     """The environment of processes that work in a new, empty database and a new home, with a broker of its own."""
     connection.ensure_connection()  # an embedded server starts by that
     name, site = f"benchmark_{secrets.token_hex(6)}", address(connection.settings_dict)
-    try:
-        bare.create_database(site, name)
-    except errors.InsufficientPrivilege as error:
-        raise NoScratch(f"the benchmark needs a database of its own, and cannot create one: {error}") from None
-    home = Path(tempfile.mkdtemp(prefix="batchconsole-benchmark-"))
-    try:
-        yield _environment(address(connection.settings_dict, name), home)
-    finally:
-        bare.drop_database(site, name)
-        shutil.rmtree(home, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="batchconsole-benchmark-", ignore_cleanup_errors=True) as home:
+        try:
+            bare.create_database(site, name)
+        except errors.InsufficientPrivilege as error:
+            raise NoScratch(f"the benchmark needs a database of its own, and cannot create one: {error}") from None
+        try:
+            yield _environment(address(connection.settings_dict, name), home)
+        finally:
+            bare.drop_database(site, name)
 
 
 def address(values: dict[str, Any], name: str = "") -> str:
@@ -49,12 +47,12 @@ def address(values: dict[str, Any], name: str = "") -> str:
     return f"postgresql://{login}/{quote(name or values['NAME'], safe='')}?{query}"
 
 
-def _environment(database: str, home: Path) -> dict[str, str]:
+def _environment(database: str, home: str) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     apps = ",".join(filter(None, [os.environ.get("BATCHCONSOLE_APPS"), "queues.benchmarks"]))
     return os.environ | {
         "DATABASE_URL": database,
-        "BATCHCONSOLE_HOME": str(home),
+        "BATCHCONSOLE_HOME": home,
         "BATCHCONSOLE_APPS": apps,
         "CELERY_BROKER_URL": "",
         "PYTHONPATH": path,

@@ -1,4 +1,4 @@
--- Takes the right to send one hint for a queue: at most one in 100 ms, and none while one is unanswered.
+-- Takes the right to send one hint for a queue: none while one is unanswered.
 -- An unanswered hint counts as lost after a while.
 UPDATE queues_queue
 SET hinted_at = clock_timestamp()

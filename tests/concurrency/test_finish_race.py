@@ -9,6 +9,7 @@ import pytest
 from django.db import transaction
 
 from queues.domain.outcomes import Reject
+from queues.domain.records import Policy
 from queues.execution import Execution
 from queues.models import Batch, Job, Run
 from queues.services import claim as claim_service
@@ -28,17 +29,21 @@ def underway(queue_id: int, batches: int) -> list[list[Execution]]:
     policy = claim_service.policy(queue_id=queue_id)
     assert policy is not None
     made = []
-    with transaction.atomic():
-        for _ in range(batches):
-            enqueue_batch("traced.quick", [1, 2], chunk_size=1, queue="ending", callback="traced.quick")
-            runs = []
-            for _ in range(2):
-                claim = claim_service.claim(policy=policy, worker_id=uuid.UUID(int=1), want=1, lease=600)
-                assert claim is not None
-                claim_service.load(claim=claim)
-                runs.append(Execution(claim, 600))
-            made.append(runs)
+    while len(made) < batches:
+        with transaction.atomic():  # some at a time: a claim walks over what its own transaction has claimed before
+            made += [_pair(policy) for _ in range(min(50, batches - len(made)))]
     return made
+
+
+def _pair(policy: Policy) -> list[Execution]:
+    enqueue_batch("traced.quick", [1, 2], chunk_size=1, queue="ending", callback="traced.quick")
+    runs = []
+    for _ in range(2):
+        claim = claim_service.claim(policy=policy, worker_id=uuid.UUID(int=1), want=1, lease=600)
+        assert claim is not None
+        claim_service.load(claim=claim)
+        runs.append(Execution(claim, 600))
+    return runs
 
 
 def end(run: Execution, fails: bool) -> list[int]:

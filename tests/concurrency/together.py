@@ -46,6 +46,9 @@ class Team:
         threads = [threading.Thread(target=member, args=item) for item in enumerate(self.works)]
         for thread in threads:
             thread.start()
+        outer = store.in_transaction()
+        if not outer:
+            store.tune_for_work()
         try:
             for turn in range(count):
                 prepare(turn)
@@ -59,6 +62,8 @@ class Team:
         finally:
             for thread in threads:
                 thread.join()
+            if not outer:
+                connections.close_all()  # others expect one that is not tuned
         real = [error for error in errors if not isinstance(error, threading.BrokenBarrierError)]
         if real or errors:
             raise (real or errors)[0]

@@ -1,5 +1,6 @@
 """The engine's statements on a million chunks and jobs: by which index they go, and how little they touch."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,11 @@ pytestmark = pytest.mark.django_db
 
 CHUNK, JOB, RUN = "queues_chunk", "queues_job", "queues_run"
 WORKER = "00000000-0000-0000-0000-000000000001"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+ARCHIVE = {
+    **{"queue": 1, "grace": 3_600.0, "after_at": LONG_AGO, "after": 0, "skip": []},
+    **{"chunks": 100, "jobs": 20_000},
+}
 
 
 def claim(world: World, **values: Any) -> Plan:
@@ -120,6 +126,11 @@ def test_settle_chunks_touches_its_chunks_only(world: World) -> None:
         ("release_held", {"batch": 100, "why": "open"}, CHUNK, "chunk_unfinished", 202),
         ("end_leases", {"worker": WORKER}, RUN, "run_worker", 1),
         ("mark_queued", {"queue": 1}, "queues_batch", "batch_unannounced", 0),
+        ("oldest_due", {}, CHUNK, "chunk_claim", 100),
+        ("archive_pick", ARCHIVE, CHUNK, "chunk_to_archive", 100),
+        ("archive_lock", {"chunks": [6_001, 6_004]}, CHUNK, "queues_chunk_pkey", 4),
+        ("restore_lock", {"chunks": [6_001, 6_004]}, CHUNK, "queues_chunk_pkey", 4),
+        ("empty_trash", {"seconds": 86_400.0, "chunks": 100}, CHUNK, "chunk_trash", 0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
