@@ -127,7 +127,7 @@ def test_settle_chunks_touches_its_chunks_only(world: World) -> None:
         ("end_leases", {"worker": WORKER}, RUN, "run_worker", 1),
         ("mark_queued", {"queue": 1}, "queues_batch", "batch_unannounced", 0),
         ("oldest_due", {}, CHUNK, "chunk_claim", 100),
-        ("archive_pick", ARCHIVE, CHUNK, "chunk_to_archive", 100),
+        ("archive_pick", ARCHIVE, CHUNK, "chunk_to_archive", 120),
         ("archive_lock", {"chunks": [6_001, 6_004]}, CHUNK, "queues_chunk_pkey", 4),
         ("restore_lock", {"chunks": [6_001, 6_004]}, CHUNK, "queues_chunk_pkey", 4),
         ("empty_trash", {"seconds": 86_400.0, "chunks": 100}, CHUNK, "chunk_trash", 0),

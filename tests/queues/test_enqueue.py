@@ -384,3 +384,14 @@ def test_text_of_every_kind_survives(queue: Queue, declare: Callable[..., Any]) 
         enqueue(handler, text)
     drain()
     assert seen == [*texts, {text: text for text in texts}, *texts]
+
+
+def test_an_open_batch_keeps_its_idempotency_key_while_jobs_are_added() -> None:
+    make_queue()
+    first = enqueue_batch("tested.do", [1, 2], open=True, idempotency_key="open-one")
+    add_jobs(first, [3])
+    seal(first)
+    again = enqueue_batch("tested.do", [1, 2], open=True, idempotency_key="open-one")
+    assert again.pk == first.pk
+    with pytest.raises(EnqueueError, match="other content"):
+        enqueue_batch("tested.do", [1, 2, 3], idempotency_key="open-one")
