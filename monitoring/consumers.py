@@ -134,3 +134,11 @@ def _topics(query_string: bytes, operate: bool) -> tuple[Topic, ...]:
 
 def _sign_of_life(age: float) -> str:
     return f'<data id="live-tick" value="{age:.0f}" hx-swap-oob="true" hidden></data>'
+
+
+class Nowhere(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """Any other address: refused before it is open."""
+
+    async def connect(self) -> None:
+        """Refuse."""
+        await self.close()

@@ -1,7 +1,8 @@
 """Addresses of sockets."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from monitoring.consumers import LiveConsumer
+from monitoring.consumers import LiveConsumer, Nowhere
 
-websocket_urlpatterns = [path("live/", LiveConsumer.as_asgi())]
+# Without the last one an unknown address would be an error with a traceback, for anybody who asks.
+websocket_urlpatterns = [path("live/", LiveConsumer.as_asgi()), re_path("", Nowhere.as_asgi())]

@@ -65,7 +65,8 @@ class Execution:
         self.lost = False
         self.twin = False  # this is the copy in a process that the handler has forked
         self.late = 0
-        self.current: tuple[int, float] | None = None
+        self.running: dict[int, float] = {}  # jobs with a timeout that are with the handler, since when
+        self._overdue: set[int] = set()
         self.put_back: dict[int, Failure | None] = {}
         self.final: set[int] = set()
         self.fresh = False
@@ -243,6 +244,8 @@ class Execution:
         """What has ended since the last commit. The main thread may go on appending meanwhile."""
         others = {i: end for i, end in list(self.others.items()) if i not in self._recorded_others}
         succeeded = self.succeeded[self._recorded :]
+        if self._overdue:
+            succeeded = [index for index in succeeded if index not in self._overdue]
         values = {i: self.values[i] for i in succeeded if i in self.values} if self.values else {}
         return Ended(succeeded, others, dict(self.put_back), set(self.final), self.fresh, values)
 
@@ -275,14 +278,18 @@ class Execution:
 
     def _watch(self) -> None:
         """End the process when a job cannot be interrupted: its time is recorded, the rest is given back."""
-        current, timeout = self.current, self.claim.policy.timeout
-        if current is None or timeout is None or self._closed:
+        timeout = self.claim.policy.timeout
+        if timeout is None or not self.running or self._closed:
             return
-        index, started = current
-        if monotonic() - started < timeout + TIMEOUT_GRACE or self.current != current:
+        limit = monotonic() - timeout - TIMEOUT_GRACE
+        overdue = {index: started for index, started in list(self.running.items()) if started < limit}
+        if not overdue:
             return
-        log.error("job %s ignores its timeout; this process ends", self.claim.ids[index])
-        self.note_timeout(index, started)
+        # From here on they have timed out, even if the handler comes back before the process has ended.
+        self._overdue = set(overdue)
+        for index, started in overdue.items():
+            log.error("job %s ignores its timeout; this process ends", self.claim.ids[index])
+            self.note_timeout(index, started)
         self.close()
         os._exit(EXIT_TIMEOUT)
 

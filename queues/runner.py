@@ -118,7 +118,7 @@ class _Alarm:
 @contextmanager
 def _alarm(execution: Execution, index: int, started: float, seconds: float) -> Iterator[None]:
     """Interrupt the main thread after `seconds`. Blocked in C, it does not come; then the keeper ends us."""
-    execution.current = (index, started)
+    execution.running[index] = started
     main = threading.current_thread() is threading.main_thread()
     if main and not _Alarm.installed:
         signal.signal(signal.SIGALRM, _Alarm.fire)
@@ -132,7 +132,7 @@ def _alarm(execution: Execution, index: int, started: float, seconds: float) -> 
         _Alarm.armed = False
         if main:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        execution.current = None
+        execution.running.pop(index, None)
 
 
 def _indexes(execution: Execution) -> Iterator[int]:
@@ -161,8 +161,7 @@ async def _concurrent(execution: Execution, handler: Handler) -> None:
 async def _one(execution: Execution, handler: Handler, index: int) -> None:
     started = monotonic()
     clock = asyncio.timeout(execution.claim.policy.timeout)
-    if execution.claim.policy.concurrency == 1:
-        execution.current = (index, started)
+    execution.running[index] = started
     try:
         async with clock:
             value = await handler.function(job_at(execution, index))
@@ -178,7 +177,7 @@ async def _one(execution: Execution, handler: Handler, index: int) -> None:
     else:
         execution.note(index, value, started)
     finally:
-        execution.current = None
+        execution.running.pop(index, None)
     execution.durations.append(monotonic() - started)
 
 

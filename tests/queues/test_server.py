@@ -276,3 +276,28 @@ def test_a_child_that_a_handler_forks_does_not_work_on(
     batch = served(server, queue, enqueue_batch(handle, range(4)))
     assert (batch.state, batch.succeeded) == ("completed", 4)
     assert seen.read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_coroutines_that_ignore_their_time_are_seen_in_every_lane(transactional_db: None, declare: Declare) -> None:
+    from queues.execution import TIMEOUT_GRACE
+    from tests.queues.working import leased
+
+    @declare()
+    async def handle(_job: Job) -> None:
+        pass
+
+    make_queue(timeout=1.0, concurrency=3, max_attempts=1)
+    batch = enqueue_batch(handle, range(4))
+    ended = []
+    with pytest.MonkeyPatch.context() as patch, leased() as execution:
+        patch.setattr("queues.execution.os._exit", ended.append)
+        execution.succeeded += [0, 3]
+        long_ago = time.monotonic() - 1.0 - TIMEOUT_GRACE - 1
+        # Job 0 comes back at the very moment at which it is given up; job 1 does not; job 2 has time left.
+        execution.running.update({0: long_ago, 1: long_ago, 2: time.monotonic()})
+        execution.tick()
+    assert ended == [70]
+    batch.refresh_from_db()
+    assert sorted(Attempt.objects.values_list("kind", flat=True)) == ["timeout", "timeout"]
+    assert Chunk.objects.get(batch=batch, state="ready").succeeded == 1
+    assert_sound()
