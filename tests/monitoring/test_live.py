@@ -316,6 +316,13 @@ def test_another_site_cannot_watch_with_somebodys_cookie(viewer: User) -> None:
     run(story())
 
 
+def test_an_unknown_address_is_refused_without_an_error() -> None:
+    async def story() -> None:
+        assert not await socket("/nosuch/").connect()
+
+    run(story())
+
+
 def sign_out(user: User) -> None:
     from django.contrib.sessions.models import Session
 
