@@ -247,8 +247,8 @@ class TestMemory:
     def test_the_same_stack_is_formatted_once_and_messages_stay_apart(self, monkeypatch):
         describe(caught(fail, "warm"))
         monkeypatch.setattr(traces.traceback, "format_tb", lambda *_, **__: pytest.fail("formatted again"))
-        one, other = describe(caught(fail, "one")), describe(caught(fail, "other"))
-        assert one.traceback.replace("one", "other") == other.traceback
+        one, other = describe(caught(fail, "message 1 of 2")), describe(caught(fail, "message 2 of 2"))
+        assert one.traceback.replace("message 1 of 2", "message 2 of 2") == other.traceback
 
     def test_another_line_of_the_same_function_is_another_stack(self):
         def either(first):
