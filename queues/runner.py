@@ -66,14 +66,15 @@ def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None: 
     timeout, queue = claim.policy.timeout, claim.policy.name
     connection = session.worker_connection()
     guarded = not connection.in_atomic_block
-    for index in range(len(ids)):
+    jobs = zip(ids, payloads, failures, places, strict=True)
+    for index, (job_id, payload, failed, place) in enumerate(jobs):
         if halted():
             break
         if execution.stopping and execution.skips(index):
             continue
         if mark:
             _mark(execution, index)
-        job = Job(ids[index], payloads[index], failures[index] + 1, chunks[places[index] - 1].batch_id, queue)
+        job = Job(job_id, payload, failed + 1, chunks[place - 1].batch_id, queue)
         started = monotonic()
         try:
             if timeout is None:
@@ -81,25 +82,31 @@ def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None: 
             else:
                 with _alarm(execution, index, started, timeout):
                     value = function(job)
-        except Outcome as outcome:
-            execution.note(index, outcome, started)
-        except JobTimeout:
-            execution.note_timeout(index, started)
-            store.reset()  # it may have been interrupted in the middle of a query
         except BaseException as error:
-            if _stops(execution, error):
+            if not isinstance(error, (Outcome, JobTimeout)) and _stops(execution, error):
                 raise
-            execution.note_error(index, error, started)
+            _note_raised(execution, index, error, started)
+            if guarded and session.left_open(connection):
+                session.mend(connection, outer=False)  # not the neighbours' loss
         else:
             if guarded and session.left_open(connection):
                 execution.note_left_open(index, started)
+                session.mend(connection, outer=False)
             elif value is None:
                 succeeded.append(index)
             else:
                 execution.note(index, value, started)
-        if guarded and session.left_open(connection):
-            session.mend(connection, outer=False)  # not the neighbours' loss
         durations.append(monotonic() - started)
+
+
+def _note_raised(execution: Execution, index: int, error: BaseException, started: float) -> None:
+    if isinstance(error, Outcome):
+        execution.note(index, error, started)
+    elif isinstance(error, JobTimeout):
+        execution.note_timeout(index, started)
+        store.reset()  # it may have been interrupted in the middle of a query
+    else:
+        execution.note_error(index, error, started)
 
 
 class _Alarm:

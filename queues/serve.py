@@ -1,6 +1,7 @@
 """A working process: takes runs of a queue for a slice of time, executes them, ends their batches."""
 
 import atexit
+import gc
 import logging
 import os
 from time import monotonic
@@ -36,6 +37,10 @@ class Server:
         # A process that has replaced a killed one need not wait for the reaper's turn.
         if workers.bury_dead():
             reap.reap()
+        # What is there now stays: the collector would look through all of Django again and again while payloads come
+        # and go. Measured with no-op jobs: 12 % of the time.
+        gc.collect()
+        gc.freeze()
         self.keeper.start()
         atexit.register(self.leave)
 

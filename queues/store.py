@@ -6,7 +6,7 @@ while statements are bound on the server and can stay prepared. psycopg's errors
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any, TypeVar
@@ -88,14 +88,14 @@ def run_many(name: str, items: Sequence[Mapping[str, Any]]) -> None:
         cursor.executemany(statement(name).encode(), items)
 
 
-def copy(name: str, text: str, *, meanwhile: Callable[[], T] | None = None) -> T | None:
-    """Send one finished block of lines through COPY; returns what `meanwhile`, done while it runs, returns.
+def copy(name: str, pieces: Iterable[str]) -> None:
+    """Send finished lines through COPY. The pieces may end anywhere.
 
-    Within a COPY the connection can do nothing else: `meanwhile` must not use it.
+    Within a COPY the connection can do nothing else: making a piece must not use it.
     """
     with _cursor() as cursor, cursor.copy(statement(name).encode()) as stream:
-        stream.write(text)
-        return meanwhile() if meanwhile is not None else None
+        for piece in pieces:
+            stream.write(piece)
 
 
 def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:

@@ -6,13 +6,22 @@ from datetime import datetime
 
 # A chunk is cut when its payloads reach this: a run of few chunks must fit into memory.
 CHUNK_BYTES = 4 * 1024 * 1024
-# Jobs that are pulled, checked, encoded and sent together.
-BLOCK = 2_000
+# Jobs that are pulled and sent together at most, and at the beginning, when nobody knows how large they are; and the
+# bytes that a block should not pass. Each block costs three statements.
+BLOCK = 8_000
+FIRST_BLOCK = 2_000
+BLOCK_BYTES = 8 * 1024 * 1024
+# Jobs that are encoded, or sent, in one go.
+PIECE = 1_000
 
 
-def block_size(chunk_size: int) -> int:
-    """Jobs to a block: about 2,000, a multiple of the chunk size, so that chunks end with their block."""
-    return chunk_size * max(1, BLOCK // chunk_size)
+def block_size(chunk_size: int, bytes_: int = 0, jobs: int = 0) -> int:
+    """Jobs to the next block: a multiple of the chunk size, so that chunks end with their block.
+
+    `jobs` of `bytes_` payload bytes in all were in the block before it.
+    """
+    room = min(BLOCK, BLOCK_BYTES * jobs // bytes_) if bytes_ else FIRST_BLOCK
+    return chunk_size * max(1, room // chunk_size)
 
 
 @dataclass(frozen=True, slots=True)

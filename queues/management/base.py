@@ -25,7 +25,7 @@ from rich.text import Text
 from queues.domain.text import clean
 from queues.handlers import DeclarationError
 from queues.services.cancel import CancelRefused
-from queues.services.intake import EnqueueError
+from queues.services.feed import EnqueueError
 from queues.services.operate import OperationRefused
 from queues.services.pause import PauseRefused
 from queues.services.restore import RestoreRefused

@@ -1,7 +1,7 @@
 """Taking jobs in: one, or a batch of many, inside the caller's transaction when there is one."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
 from typing import Any
@@ -13,20 +13,17 @@ from queues.domain.payload import DEFAULT_RULES, PayloadError
 from queues.domain.states import FailureMode, Priority
 from queues.models import Batch
 from queues.services import announce
-from queues.services.intake import (
+from queues.services.feed import (
     EnqueueError,
-    Intake,
+    Feed,
     JobSpec,
     Target,
-    blocks,
     check_key,
     check_text,
-    encode,
     parse_priority,
     parse_run_at,
-    take_all,
-    take_keys,
 )
+from queues.services.intake import Intake, take_all, take_keys
 
 __all__ = ["EnqueueError", "JobSpec", "add_jobs", "enqueue", "enqueue_batch", "insert_one", "seal"]
 
@@ -130,7 +127,6 @@ def enqueue_batch(
         raise EnqueueError(f"chunk_size: a whole number of 1 to {settings.BATCH_MAX_JOBS}, not {size!r}")
     level = lane.priority if priority is None else parse_priority(priority)
     target = Target(lane.id, lane.name, lane.handler, size, level, parse_run_at(run_at), key, open)
-    target.hashed = idempotency_key is not None
     head = _head(lane, size, name, metadata, failure_mode, idempotency_key, callback, created_by)
     head["callback_each_end"] = callback_each_end
     if open and (split or key is not None):
@@ -151,7 +147,7 @@ def add_jobs(batch: Batch | int, payloads: Iterable[Any]) -> int:
         target, total = _open_target(batch)
         intake = Intake(batch.pk if isinstance(batch, Batch) else batch)
         _fill(items, target, intake, settings.BATCH_MAX_JOBS - total)
-        _complete(intake, target, sealed=False)
+        _complete(intake, sealed=False)
     return intake.total
 
 
@@ -162,7 +158,7 @@ def seal(batch: Batch | int) -> None:
         if not total:
             raise EnqueueError("a batch needs at least one job")
         intake = Intake(batch.pk if isinstance(batch, Batch) else batch)
-        _complete(intake, target, sealed=True)
+        _complete(intake, sealed=True)
         store.run("release_held", batch=intake.batch_id, why="open")
         announce.announce(queue_id=target.queue_id)
 
@@ -275,11 +271,10 @@ class _KeyTaken(Exception):
 
 
 def _content_hash(items: Iterator[Any], target: Target) -> str:
-    intake, index = Intake(None, digest=target.digest()), 0
-    for block in blocks(items, target):
-        encode(block, target, intake, index)
-        index += len(block)
-    return str(intake.digest.hexdigest())
+    feed = Feed(items, target, settings.BATCH_MAX_JOBS, hashed=True)
+    while feed.block is not None:
+        feed.step()
+    return feed.digest.hexdigest()
 
 
 def _insert(head: dict[str, Any], **changed: Any) -> int:
@@ -291,11 +286,11 @@ def _insert(head: dict[str, Any], **changed: Any) -> int:
 
 def _write_batch(head: dict[str, Any], target: Target, items: Iterator[Any]) -> tuple[int, Intake]:
     with store.atomic():
-        intake = Intake(_insert(head), digest=target.digest())
+        intake = Intake(_insert(head))
         if target.key is not None:
             items = _with_keys(items, target, intake)
-        _fill(items, target, intake, settings.BATCH_MAX_JOBS)
-        _complete(intake, target, sealed=not target.held)
+        feed = _fill(items, target, intake, settings.BATCH_MAX_JOBS, hashed=bool(head["idempotency_key"]))
+        _complete(intake, sealed=not target.held, content_hash=feed.digest.hexdigest())
     assert intake.batch_id is not None
     return intake.batch_id, intake
 
@@ -307,19 +302,24 @@ def _with_keys(items: Iterator[Any], target: Target, intake: Intake) -> Iterator
     return iter(kept)
 
 
-def _fill(items: Iterator[Any], target: Target, intake: Intake, room: int) -> None:
-    if take_all(islice(items, room), target, intake) == room and next(items, None) is not None:
+def _fill(items: Iterator[Any], target: Target, intake: Intake, room: int, *, hashed: bool = False) -> Feed:
+    if room < 1:
         raise _too_many(None)
+    feed = Feed(items, target, room, hashed=hashed)
+    take_all(feed, target, intake, room)
+    if feed.block is not None:
+        raise _too_many(None)
+    return feed
 
 
-def _complete(intake: Intake, target: Target, *, sealed: bool) -> None:
+def _complete(intake: Intake, *, sealed: bool, content_hash: str = "") -> None:
     store.run(
         "complete_batch",
         batch=intake.batch_id,
         total=intake.total,
         first_job=intake.first_job,
         last_job=intake.last_job,
-        content_hash=intake.digest.hexdigest() if target.hashed else "",
+        content_hash=content_hash,
         sealed=sealed,
     )
 
@@ -327,31 +327,20 @@ def _complete(intake: Intake, target: Target, *, sealed: bool) -> None:
 def _write_parts(head: dict[str, Any], target: Target, items: Iterator[Any]) -> tuple[int, Intake]:
     """A parent, and parts of at most `BATCH_MAX_JOBS` jobs as long as there are items."""
     with store.atomic():
-        parent, whole = _insert(head, is_parent=True), Intake(None, digest=target.digest())
+        parent, whole = _insert(head, is_parent=True), Intake(None)
         if target.key is not None:
             items = _with_keys(items, target, whole)
-        index, number = 0, 0
-        while block := list(islice(items, 1)):
+        as_part = {"parent": parent, "idempotency_key": None, "callback_handler": "", "callback_queue": None}
+        feed = Feed(items, target, settings.BATCH_MAX_JOBS, hashed=bool(head["idempotency_key"]))
+        number = 0
+        while feed.block is not None:
             number += 1
-            part = Intake(
-                _insert(
-                    head,
-                    parent=parent,
-                    part=number,
-                    idempotency_key=None,
-                    callback_handler="",
-                    callback_queue=None,
-                ),
-                digest=whole.digest,
-                base=whole.base,
-                free=whole.free,
-            )
-            content = islice(chain(block, items), settings.BATCH_MAX_JOBS)
-            index = take_all(content, target, part, first_index=index)
-            _complete(part, replace(target, hashed=False), sealed=True)
+            part = Intake(_insert({**head, **as_part}, part=number), base=whole.base, free=whole.free)
+            take_all(feed, target, part, settings.BATCH_MAX_JOBS)
+            _complete(part, sealed=True)
             whole.first_job = whole.first_job or part.first_job
             whole.last_job = part.last_job or whole.last_job
             whole.total += part.total
         whole.batch_id = parent
-        _complete(whole, target, sealed=True)
+        _complete(whole, sealed=True, content_hash=feed.digest.hexdigest())
     return parent, whole

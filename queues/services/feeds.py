@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from queues.domain.payload import DEFAULT_RULES, JsonText
-from queues.services.intake import EnqueueError
+from queues.services.feed import EnqueueError
 
 FORMATS = ("jsonl", "csv")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}

@@ -1,51 +1,13 @@
-"""Jobs on their way into the tables: blocks are pulled, checked, encoded, cut into chunks and copied."""
+"""Jobs on their way into the tables: blocks are cut into chunks and copied."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
-from itertools import islice
 from typing import Any
 
 from queues import codec, store
-from queues.domain.chunking import block_size, cut
-from queues.domain.payload import DEFAULT_RULES, PayloadError, PayloadRules
-from queues.domain.states import ChunkState, HeldWhy, Priority
-
-
-class EnqueueError(ValueError):
-    """What was to be enqueued cannot be: the message names the place. Nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """One job of a batch that differs from its neighbours."""
-
-    payload: Any
-    priority: Priority | str | int | None = None
-    run_at: datetime | None = None
-    queue: str | None = None
-
-
-@dataclass(slots=True)
-class Target:
-    """Where jobs go. `key` makes each payload's unique key; `held` keeps the chunks from being claimed."""
-
-    queue_id: int
-    queue: str
-    handler: str
-    chunk_size: int
-    priority: int
-    run_at: datetime | None = None
-    key: Callable[[Any], str] | None = None
-    held: bool = False
-    hashed: bool = False
-    rules: PayloadRules = DEFAULT_RULES
-
-    def digest(self) -> Any:
-        """The beginning of a content hash: what all jobs have in common. Each job adds its own."""
-        return hashlib.sha256(f"{self.queue}\t{self.handler}\n".encode())
+from queues.domain.chunking import PIECE, Cut, cut
+from queues.domain.states import ChunkState, HeldWhy
+from queues.services.feed import Block, Feed, JobSpec, Lane, Target, check_key, moment
 
 
 @dataclass(slots=True)
@@ -59,105 +21,32 @@ class Intake:
     total: int = 0
     first_job: int | None = None
     last_job: int | None = None
-    digest: Any = None
     base: int = 0
     free: set[int] | None = None
 
 
-def parse_priority(value: Priority | str | int, place: str = "priority") -> int:
-    """The number of a priority given by name or number. Raises `EnqueueError` naming the place."""
-    names = {priority.label: priority.value for priority in Priority}
-    if isinstance(value, str) and value in names:
-        return names[value]
-    if isinstance(value, int) and not isinstance(value, bool) and value in names.values():
-        return int(value)
-    raise EnqueueError(f"{place}: {value!r} is not one of {', '.join(names)}")
+def take_all(feed: Feed, target: Target, intake: Intake, room: int) -> None:
+    """Write the feed's next blocks, up to `room` jobs, as jobs of one batch. Raises `EnqueueError`."""
+    stop = feed.block.index + room if feed.block else 0
+    while (block := feed.block) is not None and block.index < stop:
+        feed.pull()
+        take(block, target, intake, feed.encode())
 
 
-def parse_run_at(value: datetime | None, place: str = "run_at") -> datetime | None:
-    """An aware time or None. Raises `EnqueueError` naming the place."""
-    if value is None:
-        return None
-    if not isinstance(value, datetime):
-        raise EnqueueError(f"{place}: a datetime is needed, not {type(value).__name__}")
-    if value.tzinfo is None or value.utcoffset() is None:
-        raise EnqueueError(f"{place}: {value.isoformat()} has no time zone")
-    if not 1 < value.year < 9999:  # in another time zone it may be beyond what Python can read back
-        raise EnqueueError(f"{place}: {value.isoformat()} is out of range")
-    return value
-
-
-@dataclass(slots=True)
-class Block:
-    """Jobs that are pulled, checked and encoded together; `index` is that of the first within the batch."""
-
-    index: int
-    texts: list[str]
-    lanes: list[tuple[int, datetime | None]]
-    mixed: bool
-
-
-def blocks(items: Iterator[Any], target: Target) -> Iterator[list[Any]]:
-    """The items in blocks. They are pulled here, between statements, never within a COPY."""
-    size = block_size(target.chunk_size)
-    while block := list(islice(items, size)):
-        yield block
-
-
-def take_all(items: Iterator[Any], target: Target, intake: Intake, *, first_index: int = 0) -> int:
-    """Write all items as jobs of one batch; the index after the last. Raises `EnqueueError`.
-
-    A block is pulled before the COPY of the one before it, since its source may use the same connection, and
-    encoded within that COPY, while the server is at work.
-    """
-    source = blocks(items, target)
-    pulled = next(source, None)
-    block = encode(pulled, target, intake, first_index) if pulled else None
-    index = first_index
-    while block is not None:
-        index += len(block.texts)
-        following, pulled = None, next(source, None)
-        if pulled is not None:
-            following = partial(encode, pulled, target, intake, index)
-        block = take(block, target, intake, following)
-    return index
-
-
-def take(block: Block, target: Target, intake: Intake, following: Callable[[], Block] | None) -> Block | None:
-    """Write one block; returns the next, which `following` encodes meanwhile."""
+def take(block: Block, target: Target, intake: Intake, meanwhile: Iterator[None]) -> None:
+    """Write one block, and do `meanwhile` what needs no connection."""
     texts, lanes = block.texts, block.lanes
     places: Sequence[int] = range(len(texts))
     if intake.free is not None:
         places = [place for place in places if block.index + place in intake.free]
     if block.mixed:
-        places = sorted(places, key=lambda i: (lanes[i][0], _moment(lanes[i][1]), i))
+        places = sorted(places, key=lambda i: (lanes[i][0], moment(lanes[i][1]), i))
     if block.mixed or intake.free is not None:
         texts, lanes = [texts[i] for i in places], [lanes[i] for i in places]
-    if not texts:
-        return following() if following else None
-    if intake.free is None:
-        # Ids in the order of the lanes: each chunk is a range of its own.
-        places = range(len(texts))
-        first = store.one("reserve_ids", sequence="queues_job_id_seq", wanted=len(texts))
-    else:
-        first = intake.base + block.index
-    return _write(texts, lanes, places, target, intake, first, following)
-
-
-def encode(items: list[Any], target: Target, intake: Intake, first_index: int) -> Block:
-    """A block of items, checked and encoded, and added to the digest where one is wanted. Uses no connection.
-
-    Raises `EnqueueError`.
-    """
-    payloads, lanes, mixed = lanes_of(items, target, first_index)
-    try:
-        texts = codec.encode_block(payloads, target.rules, first_index=first_index)
-    except PayloadError as error:
-        raise EnqueueError(str(error)) from None
-    if target.hashed:
-        for text, (priority, run_at) in zip(texts, lanes, strict=True):
-            intake.digest.update(f"{priority}\t{_moment(run_at)}\t{text}\n".encode())
-    return Block(first_index, texts, lanes, mixed)
+    if texts:
+        _write(texts, lanes, places, target, intake, block.index, meanwhile)
+    for _ in meanwhile:
+        pass
 
 
 def take_keys(items: list[Any], target: Target, intake: Intake) -> None:
@@ -191,75 +80,51 @@ def neighbours(places: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip([0, *breaks], [*breaks, len(places)], strict=True))
 
 
-def _moment(run_at: datetime | None) -> float:
-    return run_at.timestamp() if run_at else 0.0
-
-
-def lanes_of(
-    block: list[Any], target: Target, first_index: int
-) -> tuple[list[Any], list[tuple[int, datetime | None]], bool]:
-    """The payloads, their lanes (priority, due time), and whether these differ. Raises `EnqueueError`."""
-    usual = (target.priority, target.run_at)
-    if JobSpec not in {*map(type, block)}:
-        return block, [usual] * len(block), False
-    payloads: list[Any] = []
-    lanes: list[tuple[int, datetime | None]] = []
-    for index, item in enumerate(block, first_index):
-        if not isinstance(item, JobSpec):
-            payloads.append(item)
-            lanes.append(usual)
-            continue
-        if item.queue is not None and item.queue != target.queue:
-            raise EnqueueError(f"item {index}: queue {item.queue!r} found, {target.queue!r} expected")
-        priority = usual[0]
-        if item.priority is not None:
-            priority = parse_priority(item.priority, f"item {index}: priority")
-        payloads.append(item.payload)
-        lanes.append((priority, parse_run_at(item.run_at, f"item {index}: run_at") or usual[1]))
-    return payloads, lanes, True
-
-
-def check_key(key: Any, place: str) -> str:
-    """A usable unique key. Raises `EnqueueError` naming the place."""
-    if not isinstance(key, str) or not 1 <= len(key) <= 200 or "\0" in key or not _encodable(key):
-        raise EnqueueError(f"{place}: a unique key is text of 1 to 200 characters, not {key!r:.60}")
-    return key
-
-
-def check_text(value: Any, place: str, longest: int) -> str:
-    """Text that a column of so many characters takes. Raises `EnqueueError` naming the place."""
-    if not isinstance(value, str) or len(value) > longest or "\0" in value or not _encodable(value):
-        raise EnqueueError(f"{place}: text of at most {longest} characters")
-    return value
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _write(
     texts: list[str],
-    lanes: list[tuple[int, datetime | None]],
+    lanes: list[Lane],
     places: Sequence[int],
     target: Target,
     intake: Intake,
-    first: int,
-    following: Callable[[], Block] | None,
-) -> Block | None:
+    index: int,
+    meanwhile: Iterator[None],
+) -> None:
     """Write jobs with the ids `first` + place. Places may have gaps where a key was taken; chunks span them."""
     cuts = cut(_sizes(texts), lanes, target.chunk_size)
-    chunk = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(cuts))
+    if intake.free is None:
+        # Ids in the order of the lanes: each chunk is a range of its own.
+        places = range(len(texts))
+        first, chunk = store.rows("reserve_block", jobs=len(texts), chunks=len(cuts))[0]
+    else:
+        first = intake.base + index
+        chunk = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(cuts))
     lines = []
     for number, c in enumerate(cuts, chunk):
         # Within a chunk places only rise, but may have gaps.
         for start, stop in neighbours(places[c.start : c.stop]):
             at = c.start + start
             lines.append(codec.copy_rows(first + places[at], number, intake.batch_id, texts[at : c.start + stop]))
-    block = store.copy("copy_jobs", "".join(lines), meanwhile=following)
+    store.copy("copy_jobs", _alternately("".join(lines), len(texts), meanwhile))
+    _write_chunks(cuts, places, target, intake, first, chunk)
+    low, high = first + min(places), first + max(places)
+    intake.total += len(texts)
+    intake.first_job = low if intake.first_job is None else min(low, intake.first_job)
+    intake.last_job = max(high, intake.last_job or 0)
+
+
+def _alternately(text: str, jobs: int, meanwhile: Iterator[None]) -> Iterator[str]:
+    """The text in pieces. Between them, while the server has one to chew on, a step of other work is done."""
+    step = len(text) * PIECE // jobs + 1
+    for start in range(0, len(text), step):
+        yield text[start : start + step]
+        next(meanwhile, None)
+    for _ in meanwhile:
+        pass
+
+
+def _write_chunks(
+    cuts: list[Cut], places: Sequence[int], target: Target, intake: Intake, first: int, chunk: int
+) -> None:
     store.run(
         "enqueue_chunks",
         queue=target.queue_id,
@@ -276,11 +141,6 @@ def _write(
         spans=[places[c.stop - 1] - places[c.start] + 1 for c in cuts],
         has_keys=[target.key is not None] * len(cuts),
     )
-    low, high = first + min(places), first + max(places)
-    intake.total += len(texts)
-    intake.first_job = low if intake.first_job is None else min(low, intake.first_job)
-    intake.last_job = max(high, intake.last_job or 0)
-    return block
 
 
 def _sizes(texts: list[str]) -> list[int]:

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 from queues import handlers
 from queues.models import Batch, Queue
 from queues.services.enqueue import enqueue_batch
+from queues.services.feed import EnqueueError
 from queues.services.feeds import Feed
-from queues.services.intake import EnqueueError
 
 # How often progress is told: a call for each line would cost more than the line.
 REPORT_EVERY = 1_000

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queues.domain.chunking import BLOCK, Cut, block_size, cut
+from queues.domain.chunking import BLOCK, BLOCK_BYTES, FIRST_BLOCK, Cut, block_size, cut
 
 LATER = datetime(2040, 1, 1, tzinfo=UTC)
 sizes = st.lists(st.integers(1, 50), min_size=1, max_size=200)
@@ -47,7 +47,22 @@ def test_nothing_is_cut_into_nothing() -> None:
 
 
 @given(st.integers(1, 20_000))
-def test_a_block_holds_whole_chunks_and_about_2000_jobs(chunk_size: int) -> None:
+def test_the_first_block_holds_whole_chunks_and_about_2000_jobs(chunk_size: int) -> None:
     size = block_size(chunk_size)
     assert size % chunk_size == 0
-    assert size == chunk_size or BLOCK / 2 < size <= BLOCK
+    assert size == chunk_size or FIRST_BLOCK / 2 < size <= FIRST_BLOCK
+
+
+@given(st.integers(1, 20_000), st.integers(1, 8_000), st.integers(1, 2_000_000))
+def test_the_next_block_is_as_large_as_the_payloads_before_it_allow(chunk_size: int, jobs: int, each: int) -> None:
+    size = block_size(chunk_size, jobs * each, jobs)
+    assert size % chunk_size == 0
+    assert size == chunk_size or size <= BLOCK
+    assert size == chunk_size or size * each <= BLOCK_BYTES
+    larger = size + chunk_size
+    assert larger > BLOCK or larger * each > BLOCK_BYTES
+
+
+def test_small_payloads_make_blocks_of_8000_and_large_ones_of_a_chunk() -> None:
+    assert block_size(200, 2_000 * 150, 2_000) == 8_000
+    assert block_size(200, 2_000 * 1_048_576, 2_000) == 200

@@ -13,8 +13,8 @@ from django.core.management.base import CommandError
 from queues.domain.states import FailureMode, Priority
 from queues.management.base import OperatorCommand, UsageError, a_moment, operator
 from queues.models import Batch
+from queues.services.feed import EnqueueError
 from queues.services.feeds import FORMATS, format_of
-from queues.services.intake import EnqueueError
 from queues.services.submit import resolve, submit
 
 
