@@ -123,7 +123,11 @@ BATCH_MAX_JOBS = env_int("BATCHCONSOLE_BATCH_MAX_JOBS", 10_000, minimum=1)
 # The policy of a queue that its handlers do not say otherwise. Seconds, jobs and bytes.
 QUEUE_DEFAULTS: dict[str, Any] = {
     "chunk_size": env_int("BATCHCONSOLE_CHUNK_SIZE", 200, minimum=1),
-    "run_size": env_int("BATCHCONSOLE_RUN_SIZE", 1_000, minimum=1),
+    # A run aims at so many seconds: it starts small, grows by half and shrinks by a third, between these bounds.
+    "run_start": env_int("BATCHCONSOLE_RUN_START", 50, minimum=1),
+    "run_least": env_int("BATCHCONSOLE_RUN_LEAST", 10, minimum=1),
+    "run_size": env_int("BATCHCONSOLE_RUN_SIZE", 500, minimum=1),
+    "run_target": env_number("BATCHCONSOLE_RUN_TARGET", 5.0, minimum=0.001),
     "max_attempts": env_int("BATCHCONSOLE_MAX_ATTEMPTS", 3, minimum=1),
     "backoff": os.environ.get("BATCHCONSOLE_BACKOFF", "exponential"),
     "backoff_base": env_number("BATCHCONSOLE_BACKOFF_BASE", 1.0),

@@ -8,7 +8,7 @@ from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from queues import admin_records, models
+from queues import admin_outward, admin_records, models
 from queues.admin_base import COUNTED, BoundedAdmin, ReadOnlyAdmin
 from queues.services import audit, operate
 from queues.services.archive import RestoreRefused, restore
@@ -17,7 +17,7 @@ from queues.services.operate import OperationRefused
 from queues.services.pause import PauseRefused, pause_queue, resume_queue
 from queues.services.sync_queues import sync_slots
 
-__all__ = ["admin_records"]  # registered by being imported
+__all__ = ["admin_outward", "admin_records"]  # registered by being imported
 
 # Batches that one action cancels within its request.
 MOST_BATCHES = 100
@@ -38,11 +38,25 @@ class QueueAdmin(BoundedAdmin):
     actions = ("pause", "resume")
     fieldsets = (
         (None, {"fields": ("name", "handler", "default_priority", "acknowledge")}),
-        ("Work", {"fields": ("chunk_size", "run_size", "concurrency", "timeout", "max_runs")}),
+        ("Chunks", {"fields": ("boundaries", "chunk_size", "batch_threshold")}),
+        ("Runs", {"fields": ("run_target", "run_start", "run_least", "run_size", "settle_jobs")}),
+        ("Work", {"fields": ("concurrency", "timeout", "max_runs", "dead_letter_handler")}),
+        ("Coming in", {"fields": ("payload_rules", "enqueue_rate", "enqueue_burst")}),
         ("Tries", {"fields": ("max_attempts", "backoff", "backoff_base", "backoff_cap", "jitter")}),
         ("Collecting", {"fields": ("flush_jobs", "flush_bytes", "flush_seconds")}),
         ("Rate", {"fields": ("rate_limit", "rate_burst")}),
         ("Keeping, in seconds", {"fields": ("keep_results", "archive_after", "purge_after")}),
+        (
+            "Keeping what has not succeeded, in seconds",
+            {
+                "fields": (
+                    "archive_cancelled_after",
+                    "purge_cancelled_after",
+                    "archive_dead_after",
+                    "purge_dead_after",
+                )
+            },
+        ),
         ("Pause", {"fields": ("paused_at", "paused_by", "pause_reason", "paused_until")}),
     )
 

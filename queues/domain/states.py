@@ -77,6 +77,22 @@ class StopReason(StrEnum):
     NONE = ""
     FAIL_FAST = "fail_fast"
     CANCELLED = "cancelled"
+    UPSTREAM = "upstream"  # a batch that it waited for has not ended as it should
+
+
+class AfterPolicy(StrEnum):
+    """Which end of the batches before it lets a waiting batch start; any other end stops it."""
+
+    COMPLETED = "completed"  # every job has succeeded
+    ENDED = "ended"  # however
+
+
+class Boundaries(StrEnum):
+    """What cuts a batch into chunks."""
+
+    FIXED = "fixed"  # the queue's chunk size, or the batch's own
+    HANDLER = "handler"  # what the handler declares: large for light work, small for heavy
+    STAGE = "stage"  # nothing: one chunk for a whole stage, as far as a chunk may be large
 
 
 class FailureMode(StrEnum):
@@ -123,6 +139,15 @@ class WorkerState(StrEnum):
     STOPPED = "stopped"
 
 
+class WorkerCommand(StrEnum):
+    """What a worker is told from outside; it obeys at its next tick."""
+
+    NONE = ""
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    STOP = "stop"
+
+
 class Acknowledge(StrEnum):
     """What a failure within a whole-call run means for its neighbours."""
 
@@ -138,6 +163,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     CANCELLED = "cancelled"
     DELETED = "deleted"
+    DEAD = "dead"  # a dead letter that nobody came for
 
 
 UNFINISHED = (ChunkState.READY, ChunkState.HELD, ChunkState.LEASED)

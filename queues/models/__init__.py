@@ -5,7 +5,8 @@ enqueued job, and the enqueue transaction is what keeps them true.
 """
 
 from queues.models.base import PRIORITIES, QUEUE_NAME, JSONText
-from queues.models.batch import Batch, Chunk, Job, JobKey, JobResult
+from queues.models.batch import Batch, BatchLink, Chunk, Job, JobKey, JobResult
+from queues.models.outward import KafkaOffset, Recurring, Webhook
 from queues.models.queue import Queue, QueueSlot
 from queues.models.record import ArchivedJob, AuditEntry, Operation, OperationItem
 from queues.models.work import Attempt, DeadLetter, Run, Worker
@@ -17,16 +18,20 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "Batch",
+    "BatchLink",
     "Chunk",
     "DeadLetter",
     "JSONText",
     "Job",
     "JobKey",
     "JobResult",
+    "KafkaOffset",
     "Operation",
     "OperationItem",
     "Queue",
     "QueueSlot",
+    "Recurring",
     "Run",
+    "Webhook",
     "Worker",
 ]

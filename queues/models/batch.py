@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -39,6 +40,27 @@ class Batch(models.Model):
     callback_handler = models.CharField(max_length=200, blank=True, db_default="")
     callback_queue = models.ForeignKey(Queue, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     callback_each_end = models.BooleanField(default=False, db_default=False)
+    after_policy = models.CharField(
+        max_length=10,
+        choices=choices_of(states.AfterPolicy),
+        default=states.AfterPolicy.COMPLETED,
+        db_default=states.AfterPolicy.COMPLETED.value,
+        help_text="which end of the batches before it lets it start",
+    )
+    then_handler = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="gets a batch of this one's results"
+    )
+    then_queue = models.ForeignKey(Queue, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    recurring = models.ForeignKey(
+        "queues.Recurring", null=True, blank=True, on_delete=models.SET_NULL, related_name="batches"
+    )
+    due_at = models.DateTimeField(null=True, blank=True, help_text="when the schedule wanted it")
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=150, blank=True, db_default="")
+    pause_reason = models.CharField(max_length=300, blank=True, db_default="")
+    error_digest = models.JSONField(
+        null=True, blank=True, help_text="collect_errors: failed tries by cause, counted when the batch ended"
+    )
     created_by = models.CharField(max_length=150, blank=True, db_default="")
     created_at = models.DateTimeField(db_default=Now())
     sealed_at = models.DateTimeField(null=True, blank=True)
@@ -62,6 +84,8 @@ class Batch(models.Model):
                 name="batch_finished",
             ),
             models.CheckConstraint(condition=Q(chunk_size__gte=1), name="batch_chunk_size"),
+            one_of("after_policy", states.AfterPolicy),
+            models.UniqueConstraint(fields=["recurring", "due_at"], name="batch_once_per_due_time"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["state", "id"], name="batch_state"),
@@ -73,10 +97,27 @@ class Batch(models.Model):
             ),
             models.Index(fields=["finished_at"], name="batch_finished_at"),
             models.Index(fields=["name", "id"], name="batch_name"),
+            GinIndex(fields=["metadata"], name="batch_metadata", opclasses=["jsonb_path_ops"], fastupdate=False),
         ]
 
     def __str__(self) -> str:
         return self.name or f"batch {self.pk}"
+
+
+class BatchLink(models.Model):
+    """One batch waits for the end of another. Links never form a circle."""
+
+    before = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="links_after", db_index=False)
+    after = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="links_before")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["before", "after"], name="batchlink_once"),
+            models.CheckConstraint(condition=~Q(before=F("after")), name="batchlink_other"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.before_id} before {self.after_id}"
 
 
 class Chunk(models.Model):

@@ -31,9 +31,13 @@ class Worker(models.Model):
     processed = models.PositiveBigIntegerField(db_default=0, default=0)
     failed = models.PositiveBigIntegerField(db_default=0, default=0)
     late = models.PositiveBigIntegerField(db_default=0, default=0, help_text="results that came after their lease")
+    command = models.CharField(
+        max_length=10, choices=choices_of(states.WorkerCommand), blank=True, db_default="", default=""
+    )
+    commanded_by = models.CharField(max_length=150, blank=True, db_default="", default="")
 
     class Meta:
-        constraints: ClassVar = [one_of("state", states.WorkerState)]
+        constraints: ClassVar = [one_of("state", states.WorkerState), one_of("command", states.WorkerCommand)]
         indexes: ClassVar = [
             models.Index(fields=["machine"], name="worker_alive", condition=~Q(state="stopped")),
             models.Index(fields=["heartbeat_at"], name="worker_heartbeat"),
@@ -60,6 +64,7 @@ class Run(models.Model):
     marked_job = models.BigIntegerField(null=True, blank=True, help_text="what a careful run is about to do")
     chunks = models.PositiveIntegerField()
     claimed = models.PositiveIntegerField()
+    wanted = models.PositiveIntegerField(db_default=0, default=0, help_text="jobs that the adaptive size aimed at")
     succeeded = models.PositiveIntegerField(db_default=0, default=0)
     failed = models.PositiveIntegerField(db_default=0, default=0, help_text="failed tries: retried and dead")
     retried = models.PositiveIntegerField(db_default=0, default=0)
