@@ -5,11 +5,13 @@ has a result, and each expires soon: the next ring replaces it.
 """
 
 import os
+import signal
+from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery, Task
-from celery.signals import celeryd_init, task_prerun, worker_shutting_down
+from celery.signals import celeryd_init, task_prerun, worker_process_init, worker_shutting_down
 from kombu import Connection, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "batchconsole.settings")
@@ -21,7 +23,7 @@ from queues import shutdown
 
 WORK = "work"
 CONTROL = "control"
-HINT_SECONDS = 60.0
+HINT_SECONDS = broker.MESSAGE_SECONDS
 # Publishing happens right after somebody's commit: better no message, which beat sends again, than a wait.
 PUBLISH_SECONDS = 0.08  # for each of the one to two waits of a publication
 
@@ -34,6 +36,7 @@ RINGS: dict[str, tuple[str, int]] = {
     "reap": ("queues.tasks.reap", 2),
     "finish": ("queues.tasks.finish", 5),
     "operate": ("queues.tasks.operate", 2),
+    "recur": ("queues.tasks.recur", 2),
     "rollup": ("monitoring.tasks.rollup", 10),
     "archive": ("queues.tasks.archive", 60),
     "purge": ("queues.tasks.purge", 3_600),
@@ -107,6 +110,31 @@ app.autodiscover_tasks()
 def _tell_children(**_: Any) -> None:
     """Celery tells only the parent of the pool; jobs run in its children."""
     shutdown.request()
+
+
+@worker_process_init.connect
+def _hear_of_cold_stops(**_: Any) -> None:
+    """Before the first task: billiard sets its own handler of SIGTERM only after this signal."""
+    task_prerun.connect(_raise_flag_first)
+
+
+def _raise_flag_first(**_: Any) -> None:
+    """Let a SIGTERM to this pool child raise the flag before it raises SystemExit in the job in hand.
+
+    A cold stop signals the children while the parent's flag is still down: without this, the job would be
+    taken for one that has called sys.exit(), which costs it an attempt. Only this child's own flag is raised, since a
+    SIGTERM to one child, as revoking with `terminate` sends it, says nothing of the others.
+    """
+    task_prerun.disconnect(_raise_flag_first)
+    end = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        shutdown.request_here()
+        if callable(end):
+            end(number, frame)
+
+    if callable(end):
+        signal.signal(signal.SIGTERM, stop)
 
 
 @celeryd_init.connect

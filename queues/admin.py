@@ -4,20 +4,26 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from queues import admin_outward, admin_records, models
-from queues.admin_base import COUNTED, BoundedAdmin, ReadOnlyAdmin
-from queues.services import audit, operate
+from queues import admin_outward, admin_records, admin_recurring, models
+from queues.admin_base import BoundedAdmin, ReadOnlyAdmin
+from queues.admin_graph import BatchGraph
+from queues.admin_operations import OperatingAdmin
+from queues.selectors.advice import advise, in_words
+from queues.selectors.batch_status import batch_status
+from queues.selectors.batches import metadata_has
+from queues.services import audit
 from queues.services.archive import RestoreRefused, restore
 from queues.services.cancel import CancelRefused, cancel_batch
-from queues.services.operate import OperationRefused
+from queues.services.delete import DeleteRefused, delete_batch
+from queues.services.operate import Action
 from queues.services.pause import PauseRefused, pause_queue, resume_queue
 from queues.services.sync_queues import sync_slots
 
-__all__ = ["admin_outward", "admin_records"]  # registered by being imported
+__all__ = ["admin_outward", "admin_records", "admin_recurring"]  # registered by being imported
 
 # Batches that one action cancels within its request.
 MOST_BATCHES = 100
@@ -39,7 +45,7 @@ class QueueAdmin(BoundedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "handler", "default_priority", "acknowledge")}),
         ("Chunks", {"fields": ("boundaries", "chunk_size", "batch_threshold")}),
-        ("Runs", {"fields": ("run_target", "run_start", "run_least", "run_size", "settle_jobs")}),
+        ("Runs", {"fields": ("run_target", "run_start", "run_least", "run_size", "settle_jobs", "advice")}),
         ("Work", {"fields": ("concurrency", "timeout", "max_runs", "dead_letter_handler")}),
         ("Coming in", {"fields": ("payload_rules", "enqueue_rate", "enqueue_burst")}),
         ("Tries", {"fields": ("max_attempts", "backoff", "backoff_base", "backoff_cap", "jitter")}),
@@ -58,12 +64,14 @@ class QueueAdmin(BoundedAdmin):
             },
         ),
         ("Pause", {"fields": ("paused_at", "paused_by", "pause_reason", "paused_until")}),
+        ("Hand-over to the broker", {"fields": ("hint_failures", "hint_failed_at", "hint_error")}),
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: models.Queue | None = None) -> tuple[str, ...]:
         """The pause, which has actions of its own, and the name of a queue that exists."""
         pause = ("paused_at", "paused_by", "pause_reason", "paused_until")
-        return ("name", *pause) if obj else pause
+        written = ("advice", *pause, "hint_failures", "hint_failed_at", "hint_error")
+        return ("name", *written) if obj else written
 
     def search_text(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
         """By name."""
@@ -73,6 +81,12 @@ class QueueAdmin(BoundedAdmin):
     def paused(self, obj: models.Queue) -> bool:
         """Whether it was paused; the time until which may be over."""
         return obj.paused_at is not None
+
+    @admin.display(description="recommended sizes")
+    def advice(self, obj: models.Queue) -> str:
+        """What the last runs speak for, one part for each handler."""
+        found = advise(obj) if obj.pk else []
+        return "; ".join(map(in_words, found)) or "no finished runs to judge by"
 
     def save_model(self, request: HttpRequest, obj: models.Queue, form: "ModelForm[Any]", change: bool) -> None:
         """Save, give it as many slots as it may have runs, and note who changed what."""
@@ -101,16 +115,33 @@ class QueueAdmin(BoundedAdmin):
 
 
 @admin.register(models.Batch)
-class BatchAdmin(ReadOnlyAdmin):
+class BatchAdmin(BatchGraph, ReadOnlyAdmin):
     """Batches."""
 
     list_display = ("id", "name", "queue_name", "state", "total", "succeeded", "dead", "cancelled", "created_at")
-    search_help_text = "An id or an exact name; or <id for those before it."
-    actions = ("cancel",)
+    search_help_text = "An id, an exact name, or key=value of the metadata; or <id for those before it."
+    actions = ("retry_dead", "retry_all", "cancel", "delete_finished")
+
+    def get_fields(self, request: HttpRequest, obj: models.Batch | None = None) -> list[Any]:
+        """Every field, and how it stands."""
+        return [*super().get_fields(request, obj), "standing"]
+
+    @admin.display(description="jobs now")
+    def standing(self, obj: models.Batch) -> str:
+        """The jobs by state, and the success rate."""
+        status = batch_status(obj)
+        names = ("pending", "running", "completed", "failed", "dead", "cancelled", "deleted")
+        counts = ", ".join(f"{getattr(status, name):,} {name}" for name in names)
+        rate = "nothing has ended" if status.success_rate is None else f"success rate {status.success_rate:.2%}"
+        return f"{counts}; {rate}"
 
     def search_text(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":
-        """By name."""
-        return queryset.filter(name=term)
+        """By name, or by metadata."""
+        key, equals, value = term.partition("=")
+        wanted = Q(name=term)
+        if equals and key.strip():
+            wanted |= metadata_has(key.strip(), value.strip())
+        return queryset.filter(wanted)
 
     @admin.action(description="Cancel: what waits ends now", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
@@ -122,9 +153,19 @@ class BatchAdmin(ReadOnlyAdmin):
         rows = models.Batch.objects.filter(pk__in=chosen).order_by("pk")
         _each(self, request, rows, cancel_batch, CancelRefused, "batch_id", "cancelled")
 
+    @admin.action(description="Delete, with all jobs: finished ones only, for good", permissions=["operate"])
+    def delete_finished(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
+        """Delete the chosen batches in the background."""
+        chosen = _chosen(queryset, MOST_BATCHES)
+        if len(chosen) > MOST_BATCHES:
+            self.message_user(request, f"At most {MOST_BATCHES} batches at once.", messages.ERROR)
+            return
+        rows = models.Batch.objects.filter(pk__in=chosen).order_by("pk")
+        _each(self, request, rows, delete_batch, DeleteRefused, "batch_id", "being deleted")
+
 
 @admin.register(models.DeadLetter)
-class DeadLetterAdmin(ReadOnlyAdmin):
+class DeadLetterAdmin(OperatingAdmin):
     """Jobs that wait for a person."""
 
     list_display = ("job_id", "queue_name", "batch_number", "error_class", "reason", "attempts", "died_at")
@@ -139,28 +180,12 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @admin.action(description="Retry, with all attempts", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: "QuerySet[models.DeadLetter]") -> None:
         """Try the chosen jobs again."""
-        self._start(request, queryset, "retry_dead")
+        self.operate(request, queryset, Action.RETRY_DEAD)
 
     @admin.action(description="Delete: put them in the trash", permissions=["operate"])
     def delete(self, request: HttpRequest, queryset: "QuerySet[models.DeadLetter]") -> None:
         """Put the chosen jobs in the trash."""
-        self._start(request, queryset, "delete_dead")
-
-    def _start(self, request: HttpRequest, queryset: "QuerySet[models.DeadLetter]", action: str) -> None:
-        jobs = _chosen(queryset, COUNTED)
-        if len(jobs) > COUNTED:
-            text = f"At most {COUNTED:,} at once; the console and `manage.py deadletters` take any number."
-            self.message_user(request, text, messages.ERROR)
-            return
-        try:
-            operation = operate.start(
-                action=action, selection={"job_ids": jobs}, actor=request.user.get_username(), source="admin"
-            )
-        except OperationRefused as error:
-            self.message_user(request, str(error), messages.ERROR)
-            return
-        text = f"Operation {operation.pk}: {operation.changed:,} of {operation.total:,} done, {operation.state}."
-        self.message_user(request, text, messages.SUCCESS)
+        self.operate(request, queryset, Action.DELETE_DEAD)
 
 
 @admin.register(models.ArchivedJob)

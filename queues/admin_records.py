@@ -1,13 +1,16 @@
 """The admin's tables that are only looked at."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from queues import models
 from queues.admin_base import ReadOnlyAdmin
+from queues.admin_operations import OperatingAdmin
+from queues.services import control
 
 
 @admin.register(models.Chunk)
@@ -19,11 +22,12 @@ class ChunkAdmin(ReadOnlyAdmin):
 
 
 @admin.register(models.Job)
-class JobAdmin(ReadOnlyAdmin):
+class JobAdmin(OperatingAdmin):
     """Jobs in the hot tables."""
 
     list_display = ("id", "batch_id", "chunk_id", "failures", "own_state")
     texts = ("payload",)
+    actions = ("retry_jobs", "cancel_jobs", "delete_jobs")
 
 
 @admin.register(models.Run)
@@ -60,12 +64,46 @@ class WorkerAdmin(ReadOnlyAdmin):
     ordering = ("-heartbeat_at",)
     list_display = ("name", "state", "host", "pid", "processed", "failed", "late", "heartbeat_at")
     search_help_text = "An exact name."
+    actions = ("suspend", "resume", "stop", "reclaim")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> tuple["QuerySet[Any]", bool]:
         """Workers have no numbers."""
         return (queryset.filter(name=search_term.strip()) if search_term.strip() else queryset), False
+
+    @admin.action(description="Suspend: give back what is held, claim nothing", permissions=["operate"])
+    def suspend(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
+        """Let the chosen workers wait."""
+        self._order(request, queryset, control.suspend, "told to wait")
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
+        """Let the chosen workers go on."""
+        self._order(request, queryset, control.resume, "told to go on")
+
+    @admin.action(description="Stop after the job in hand", permissions=["operate"])
+    def stop(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
+        """Let the chosen workers end."""
+        self._order(request, queryset, control.stop, "told to stop")
+
+    @admin.action(description="Reclaim: take back what dead ones hold", permissions=["operate"])
+    def reclaim(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
+        """Take back the work of the chosen workers, where they are dead."""
+        self._order(request, queryset, control.reclaim, "had their work taken back")
+
+    def _order(
+        self, request: HttpRequest, queryset: "QuerySet[models.Worker]", verb: Callable[..., Any], done: str
+    ) -> None:
+        told = 0
+        for worker in queryset.order_by("name", "pk"):
+            try:
+                verb(worker=worker.pk, actor=request.user.get_username(), source="admin")
+                told += 1
+            except control.ControlRefused as error:
+                self.message_user(request, str(error), messages.WARNING)
+        if told:
+            self.message_user(request, f"{told} {done}.", messages.SUCCESS)
 
 
 @admin.register(models.JobResult)
@@ -92,18 +130,18 @@ class QueueSlotAdmin(ReadOnlyAdmin):
     list_display = ("id", "queue_name", "number", "run_id")
 
 
+@admin.register(models.EnqueueBucket)
+class EnqueueBucketAdmin(ReadOnlyAdmin):
+    """What may be enqueued into queues with an enqueue rate."""
+
+    list_display = ("queue_name", "tokens", "filled_at")
+
+
 @admin.register(models.AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what."""
 
     list_display = ("id", "at", "actor", "source", "action", "target", "reason")
-
-
-@admin.register(models.Operation)
-class OperationAdmin(ReadOnlyAdmin):
-    """Bulk commands."""
-
-    list_display = ("id", "action", "actor", "state", "total", "changed", "skipped", "created_at", "finished_at")
 
 
 @admin.register(models.OperationItem)

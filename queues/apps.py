@@ -14,6 +14,7 @@ class QueuesConfig(AppConfig):
         from django.core import checks
         from django.utils.module_loading import autodiscover_modules
 
+        from queues import builtin, delivery  # noqa: F401 - declare their handlers
         from queues.checks import check_declarations
 
         autodiscover_modules("handlers")

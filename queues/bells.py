@@ -13,7 +13,7 @@ from celery import current_app
 from celery.signals import task_prerun, worker_process_init
 
 from queues import shutdown, store
-from queues.services import announce, finish, operate, reap
+from queues.services import announce, finish, operate, reap, recur, upkeep
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,15 @@ CONTROL = "control"
 PATIENCE = 5.0
 LOOK = 1.0
 
-ERRANDS: dict[str, Callable[[], object]] = {
-    "queues.tasks.drive": announce.drive,
-    "queues.tasks.reap": reap.reap,
-    "queues.tasks.finish": finish.sweep,
-    "queues.tasks.operate": operate.advance_all,
+# What is rung less often is waited for longer. An errand that answers True has more to do: again at the next look.
+ERRANDS: dict[str, tuple[Callable[[], object], float]] = {
+    "queues.tasks.drive": (announce.drive, PATIENCE),
+    "queues.tasks.reap": (reap.reap, PATIENCE),
+    "queues.tasks.finish": (finish.sweep, PATIENCE),
+    "queues.tasks.operate": (operate.advance_all, PATIENCE),
+    "queues.tasks.recur": (recur.recur, PATIENCE),
+    "queues.tasks.archive": (upkeep.archive, 60 + PATIENCE),
+    "queues.tasks.purge": (upkeep.purge, 3_600 + PATIENCE),
 }
 
 _rang: dict[str, float] = {}
@@ -48,17 +52,19 @@ def _listen() -> None:
     pause = threading.Event()
     while not shutdown.requested():
         pause.wait(LOOK)
-        for name, errand in ERRANDS.items():
-            if monotonic() - _rang[name] >= PATIENCE:
+        for name, (errand, patience) in ERRANDS.items():
+            if monotonic() - _rang[name] >= patience:
                 _rang[name] = monotonic()
-                _do(name, errand)
+                if _do(name, errand):
+                    _rang[name] -= patience
 
 
-def _do(name: str, errand: Callable[[], object]) -> None:
+def _do(name: str, errand: Callable[[], object]) -> bool:
     try:
-        errand()
+        return errand() is True
     except store.CONNECTION_ERRORS as error:
         log.warning("%s, unasked: %s", name, error)
         store.reset()
     except Exception:
         log.exception("%s, unasked, failed", name)
+    return False

@@ -12,14 +12,14 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ValidationError
 
 from queues import handlers
-from queues.domain.states import Acknowledge
+from queues.domain.states import Acknowledge, Boundaries
 
 SHORTEST_LEASE = 6.0
 
 
 def check_declarations(app_configs: Sequence[AppConfig] | None = None, **_options: Any) -> list[CheckMessage]:
     """What the code and the settings declare."""
-    return [*_queues(), *_acknowledgement(), *_settings()]
+    return [*_queues(), *_acknowledgement(), *_sizes(), *_settings()]
 
 
 def _queues() -> Iterator[CheckMessage]:
@@ -47,6 +47,18 @@ def _acknowledgement() -> Iterator[CheckMessage]:
                 f"queue {declared.name!r}: acknowledge={str(strategy)!r} says nothing for {', '.join(single)}",
                 hint="Only a handler with whole=True is called once with all jobs of a run.",
                 id="queues.W001",
+            )
+
+
+def _sizes() -> Iterator[CheckMessage]:
+    for declared in handlers.declared_queues():
+        boundaries = {**settings.QUEUE_DEFAULTS, **declared.policy}.get("boundaries", Boundaries.FIXED)
+        sized = [handler.name for handler in handlers.known() if handler.queue == declared.name and handler.chunk_size]
+        if sized and boundaries != Boundaries.HANDLER:
+            yield Warning(
+                f"queue {declared.name!r}: the chunk size that {', '.join(sized)} declares says nothing",
+                hint=f'It counts on a queue with boundaries="{Boundaries.HANDLER}".',
+                id="queues.W004",
             )
 
 

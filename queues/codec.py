@@ -14,7 +14,6 @@ import json
 import marshal
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -27,7 +26,7 @@ from queues.domain.payload import (
     check_size,
     check_text,
     check_value,
-    value_is_deeper,
+    sprawls,
 )
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -43,7 +42,6 @@ _NOT_FINITE: Final = tuple(
     re.compile(last + rb"(?<=[g\xe7].{6}[\xf0-\xff]" + last + rb")", re.DOTALL) for last in (rb"\x7f", rb"\xff")
 )
 _EXACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_NOT_OPENING: Final = bytes(set(range(256)) - set(b"[{\n"))
 
 
 def encode_block(items: Sequence[object], rules: PayloadRules = DEFAULT_RULES, *, first_index: int = 0) -> list[str]:
@@ -84,20 +82,23 @@ def _encode_screened(part: list[object], rules: PayloadRules) -> list[str] | Non
     1. marshal refuses every type but its own exact ones. orjson would write UUID, Enum and Fragment silently;
        the types both take are those of JSON, and tuple. marshal comes first because it ends at 2,000 levels:
        orjson descends into tuples without counting, and a deep one would end the process.
-    2. orjson refuses keys that are no strings, lone surrogates, integers beyond 64 bits, datetimes, bytes.
-    3. It writes NaN and infinities as null, silently: they are looked for in marshal's bytes.
-    4. NUL can only appear as an escape. 5. No text may be too long.
-    6. No item is deeper than it has opening brackets; those inside strings only add to the suspicion.
+    2. marshal writes shared parts once, orjson each time: a small value whose parts are shared on many levels
+       would take hours and all memory. It is recognised before that, and so is one that is nested too deeply.
+    3. orjson refuses keys that are no strings, lone surrogates, integers beyond 64 bits, datetimes, bytes.
+    4. It writes NaN and infinities as null, silently: they are looked for in marshal's bytes.
+    5. NUL can only appear as an escape. 6. No text may be too long.
     """
-    if type(part[0]) is JsonText:
+    if type(part[0]) is JsonText or rules.picky:
         return None
     try:
         image = marshal.dumps(part, _MARSHAL_VERSION)
+        if sprawls(part, rules.max_depth, len(image)):
+            return None
         texts = [orjson.dumps(item, option=_OPTIONS).decode() for item in part]
     except (ValueError, TypeError):
         return None
     joined = "\n".join(texts)
-    if _holds_odd_values(image, joined) or _is_long(texts, joined, rules) or _is_deep(part, joined, rules):
+    if _holds_odd_values(image, joined) or _is_long(texts, joined, rules):
         return None
     return texts
 
@@ -113,20 +114,6 @@ def _is_long(texts: list[str], joined: str, rules: PayloadRules) -> bool:
     if len(joined) * 4 <= rules.max_bytes or max(map(len, texts)) * 4 <= rules.max_bytes:
         return False
     return any(len(text.encode()) > rules.max_bytes for text in texts)
-
-
-def _is_deep(part: list[object], joined: str, rules: PayloadRules) -> bool:
-    opened = joined.encode().translate(None, _NOT_OPENING)
-    if not _more_on_a_line(rules.max_depth).search(opened):
-        return False
-    counts = map(len, opened.split(b"\n"))
-    suspects = (item for item, count in zip(part, counts, strict=True) if count > rules.max_depth)
-    return any(value_is_deeper(item, rules.max_depth) for item in suspects)
-
-
-@lru_cache(maxsize=16)
-def _more_on_a_line(limit: int) -> re.Pattern[bytes]:
-    return re.compile(rb"[^\n]{%d}" % (limit + 1))
 
 
 def _encode_exactly(part: list[object], rules: PayloadRules, first_index: int) -> list[str]:

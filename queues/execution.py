@@ -13,7 +13,7 @@ from datetime import datetime
 from time import monotonic
 from typing import ClassVar, TypeVar
 
-from queues import codec, shutdown, store
+from queues import codec, shutdown, signals, store
 from queues.domain.fingerprint import fingerprint
 from queues.domain.outcomes import Cancel, Fail, Failure, Outcome, Reject, Snooze, Success
 from queues.domain.payload import PayloadError
@@ -22,6 +22,7 @@ from queues.domain.records import Claim, Timing
 from queues.domain.settlement import Ended, Progress
 from queues.domain.states import AttemptKind
 from queues.domain.traces import describe
+from queues.pieces import Pieces
 from queues.services import settle as settle_service
 from queues.services.settle import LeaseLost
 
@@ -63,6 +64,7 @@ class Execution:
         self.durations: list[float] = []
         self.stopping = {batch.id for batch in claim.batches.values() if batch.stopping}
         self.lost = False
+        self.told = False  # the worker is told to suspend or to stop
         self.twin = False  # this is the copy in a process that the handler has forked
         self.late = 0
         self.running: dict[int, float] = {}  # jobs with a timeout that are with the handler, since when
@@ -74,9 +76,12 @@ class Execution:
         self._recorded = 0
         self._recorded_others: set[int] = set()
         self._unanswered: Ended | None = None  # a checkpoint that may or may not have arrived
+        self._kept: list[signals.Told] = []  # sent at the end: receivers may be slow, and leases are short
         self._lock = threading.Lock()
         self._closed = False
         self._renewed = monotonic()
+        pieces = claim.policy.settle_jobs
+        self.pieces = Pieces(self, pieces) if pieces else None
 
     @property
     def failed(self) -> int:
@@ -84,8 +89,12 @@ class Execution:
         return sum(isinstance(end, Failure) for end in self.others.values())
 
     def halted(self) -> bool:
-        """Whether to start no further job: the lease is gone or the process is to stop."""
-        return self.lost or shutdown.requested()
+        """Whether to start no further job: the lease is gone, or the worker is to stop or to wait."""
+        return self.lost or self.told or shutdown.requested()
+
+    def ended(self) -> bool:
+        """Whether nobody settles any more, or nothing further is to start."""
+        return self._closed or self.halted()
 
     def skips(self, index: int) -> bool:
         """Whether the job's batch is stopping."""
@@ -190,16 +199,29 @@ class Execution:
                 if found:
                     self.stopping |= set(found[1])
 
+    def checkpoint(self) -> None:
+        """Commit what has ended by now, on this thread's session. Raises what the database says."""
+        with self._lock:
+            if self._closed or self.lost or self.holds_successes:
+                return
+            self._renewed = monotonic()
+            ended = self._unanswered or self._ended()
+            if ended.any:
+                self._settle(ended, final=False)
+
     def close(self) -> None:
         """The last commit: everything that has ended, and the rest given back. Counts what came too late."""
         with self._lock:
             self._closed = True
             if not self.lost:
                 self._persist(self._close)
+            if self.pieces is not None and not self.lost:
+                self.pieces.report()
             if self.lost:
                 self.late = len(self.succeeded) + len(self.others) - self._recorded - len(self._recorded_others)
                 log.warning("run %s: lease lost, %s late results dropped", self.claim.run_id, self.late)
                 self._persist(lambda: store.run("count_late", run=self.claim.run_id, late=self.late))
+        signals.send_kept(self._kept)
 
     def _close(self) -> None:
         if self._unanswered is not None:
@@ -222,15 +244,16 @@ class Execution:
         # Repeated as it is: what has ended since then would pass for recorded if the first try had arrived.
         self._unanswered = None if final else ended
         try:
-            self.progress, stopping = settle_service.settle(
-                claim=self.claim,
-                step=self.step,
-                progress=self.progress,
-                ended=ended,
-                final=final,
-                lease=self.lease,
-                timing=self._timing() if final else None,
-            )
+            with signals.kept(self._kept):
+                self.progress, stopping = settle_service.settle(
+                    claim=self.claim,
+                    step=self.step,
+                    progress=self.progress,
+                    ended=ended,
+                    final=final,
+                    lease=self.lease,
+                    timing=self._timing() if final else None,
+                )
         except LeaseLost:
             self.lost = True
             return

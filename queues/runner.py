@@ -16,6 +16,7 @@ from queues.domain.acknowledge import acknowledge
 from queues.domain.outcomes import Fail, Job, JobTimeout, Outcome, Success
 from queues.execution import Execution
 from queues.handlers import Handler
+from queues.pieces import Pieces
 
 
 def run(execution: Execution, handler: Handler) -> None:
@@ -25,6 +26,10 @@ def run(execution: Execution, handler: Handler) -> None:
     """
     if handler.whole:
         _whole(execution, handler)
+    elif handler.is_async and execution.claim.careful:
+        _careful_async(execution, handler)
+    elif handler.is_async and execution.pieces is not None:
+        _concurrent_pieces(execution, handler, execution.pieces)
     elif handler.is_async:
         asyncio.run(_concurrent(execution, handler))
     elif execution.claim.careful:
@@ -62,7 +67,7 @@ def _mark(execution: Execution, index: int) -> None:
 def _sequential(execution: Execution, handler: Handler, *, mark: bool) -> None:  # noqa: PLR0912 - the hot loop
     claim, function = execution.claim, handler.function
     ids, payloads, failures, places, chunks = claim.ids, claim.payloads, claim.failures, claim.places, claim.chunks
-    succeeded, durations, halted = execution.succeeded, execution.durations, execution.halted
+    succeeded, durations, halted = execution.succeeded, execution.durations, _between(execution)
     timeout, queue = claim.policy.timeout, claim.policy.name
     connection = session.worker_connection()
     guarded = not connection.in_atomic_block
@@ -113,12 +118,11 @@ class _Alarm:
     """The process's interval timer; fires only while armed, so a late signal hits nobody."""
 
     armed = False
-    installed = False
 
-    @classmethod
-    def fire(cls, _number: int, _frame: FrameType | None) -> None:
-        if cls.armed:
-            cls.armed = False
+    @staticmethod
+    def fire(_number: int, _frame: FrameType | None) -> None:
+        if _Alarm.armed:
+            _Alarm.armed = False
             raise JobTimeout
 
 
@@ -127,9 +131,9 @@ def _alarm(execution: Execution, index: int, started: float, seconds: float) -> 
     """Interrupt the main thread after `seconds`. Blocked in C, it does not come; then the keeper ends us."""
     execution.running[index] = started
     main = threading.current_thread() is threading.main_thread()
-    if main and not _Alarm.installed:
+    # Asked each time (0.1 µs): an earlier job may have set a handler of its own, and none of ours would come.
+    if main and signal.getsignal(signal.SIGALRM) is not _Alarm.fire:
         signal.signal(signal.SIGALRM, _Alarm.fire)
-        _Alarm.installed = True
     try:
         if main:
             _Alarm.armed = True
@@ -142,27 +146,59 @@ def _alarm(execution: Execution, index: int, started: float, seconds: float) -> 
         execution.running.pop(index, None)
 
 
-def _indexes(execution: Execution) -> Iterator[int]:
+def _between(execution: Execution) -> Callable[[], bool]:
+    """What the main thread asks before each job, where one follows the other: whether to start no further one."""
+    return execution.halted if execution.pieces is None else execution.pieces.halted
+
+
+def _indexes(execution: Execution, halted: Callable[[], bool] | None = None) -> Iterator[int]:
+    halted = halted or execution.halted
     for index in range(len(execution.claim.ids)):
-        if execution.halted():
+        if halted():
             return
         if not execution.skips(index):
             yield index
 
 
 async def _concurrent(execution: Execution, handler: Handler) -> None:
-    """All jobs on one event loop, at most `concurrency` at the same time; one by one in a careful run."""
-    careful = execution.claim.careful
+    """All jobs on one event loop, at most `concurrency` at the same time."""
     indexes = _indexes(execution)
-    lanes = 1 if careful else max(1, execution.claim.policy.concurrency)
 
     async def lane() -> None:
         for index in indexes:
-            if careful:
-                await asyncio.to_thread(_mark, execution, index)
             await _one(execution, handler, index)
 
-    await asyncio.gather(*(lane() for _ in range(lanes)))
+    await asyncio.gather(*(lane() for _ in range(max(1, execution.claim.policy.concurrency))))
+
+
+def _concurrent_pieces(execution: Execution, handler: Handler, pieces: Pieces) -> None:
+    """The same, but the lanes come to rest after each piece: within the loop Django refuses the session."""
+    indexes, going = _indexes(execution), True
+
+    async def lane() -> None:
+        while not pieces.due() and (index := next(indexes, None)) is not None:
+            await _one(execution, handler, index)
+
+    async def piece() -> None:
+        await asyncio.gather(*(lane() for _ in range(max(1, execution.claim.policy.concurrency))))
+
+    with asyncio.Runner() as runner:
+        while going:
+            runner.run(piece())
+            going = pieces.due()  # else there are no more jobs
+            if going:
+                pieces.settle()
+
+
+def _careful_async(execution: Execution, handler: Handler) -> None:
+    """One coroutine after the other on one event loop, each marked while the loop rests.
+
+    Within the loop Django refuses the session, and marks from other threads would leave their sessions open.
+    """
+    with asyncio.Runner() as runner:
+        for index in _indexes(execution, _between(execution)):
+            _mark(execution, index)
+            runner.run(_one(execution, handler, index))
 
 
 async def _one(execution: Execution, handler: Handler, index: int) -> None:
@@ -190,22 +226,28 @@ async def _one(execution: Execution, handler: Handler, index: int) -> None:
 
 def _threads(execution: Execution, handler: Handler) -> None:
     """`concurrency` threads that each take the next job. A thread cannot be stopped: no timeouts here."""
-    indexes, turn = _indexes(execution), threading.Lock()
+    indexes, turn, pieces = _indexes(execution), threading.Lock(), execution.pieces
 
     def lane() -> None:
         try:
             while True:
                 with turn:
+                    if pieces is not None and pieces.due():
+                        pieces.ask()
                     index = next(indexes, None)
                 if index is None:
                     return
                 _call(execution, handler.function, index)
         finally:
             connections.close_all()
+            if pieces is not None:
+                pieces.leave()
 
     lanes = [threading.Thread(target=lane, name=f"lane-{n}") for n in range(execution.claim.policy.concurrency)]
     for thread in lanes:
         thread.start()
+    if pieces is not None:
+        pieces.answer(len(lanes))
     for thread in lanes:
         thread.join()
 

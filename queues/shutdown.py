@@ -10,12 +10,18 @@ import signal
 from types import FrameType
 
 # Read through ctypes because that is twice as fast as an index into the map.
-_flag = ctypes.c_bool.from_buffer(mmap.mmap(-1, 1))
+_flag: ctypes.c_bool = ctypes.c_bool.from_buffer(mmap.mmap(-1, 1))
 
 
 def request() -> None:
     """Ask this process and those forked from it to stop; there is no way back for them."""
     _flag.value = True
+
+
+def request_here() -> None:
+    """Ask this process alone: the others that share the flag go on working."""
+    global _flag  # noqa: PLW0603
+    _flag = ctypes.c_bool(True)
 
 
 def requested() -> bool:

@@ -6,8 +6,8 @@ while statements are bound on the server and can stay prepared. psycopg's errors
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from itertools import count
 from typing import Any, TypeVar
 
@@ -206,6 +206,40 @@ def statement_timeout(milliseconds: int) -> None:
     """Bound each further statement of the open transaction."""
     with _cursor() as cursor:
         cursor.execute(b"SELECT set_config('statement_timeout', %s, true)", (f"{milliseconds}ms",))
+
+
+@contextmanager
+def listening(name: str) -> Iterator[Callable[[float], set[str]]]:
+    """A session of its own that listens, as the statement says.
+
+    What is yielded waits for news, at most so many seconds, and returns what was heard.
+    """
+    own = connections[alias()].copy()
+    try:
+        own.connect()
+        raw = own.connection
+        raw.execute(statement(name))
+        yield lambda seconds: {news.payload for news in raw.notifies(timeout=seconds, stop_after=1)}
+    finally:
+        own.close()
+
+
+def session_parameters() -> dict[str, Any]:
+    """How to reach the queues' database, for a connection that is not Django's."""
+    given = connections[alias()].get_connection_params()
+    return {name: value for name, value in given.items() if name not in ("cursor_factory", "context")}
+
+
+@asynccontextmanager
+async def alistening(name: str, parameters: Mapping[str, Any]) -> AsyncIterator[Callable[[float], Awaitable[set[str]]]]:
+    """The same for an event loop, which goes on meanwhile."""
+    async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as own:
+        await own.execute(statement(name).encode())
+
+        async def hear(seconds: float) -> set[str]:
+            return {news.payload async for news in own.notifies(timeout=seconds, stop_after=1)}
+
+        yield hear
 
 
 def reset() -> None:

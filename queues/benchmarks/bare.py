@@ -19,7 +19,7 @@ from queues.sql import statement
 LEASE = 12.0
 MAX_BYTES = 16 * 1024 * 1024
 COPY_ROWS = 2_000
-EMPTIED = ("job", "chunk", "batch", "run", "attempt", "deadletter")
+EMPTIED = ("job", "chunk", "batchlink", "batch", "run", "attempt", "deadletter")
 
 
 def connect(address: str, *, tuned: bool = False) -> "psycopg.Connection[Any]":
@@ -126,6 +126,8 @@ def drain(connection: "psycopg.Connection[Any]", queue: int, want: int, worker: 
             "queue": queue,
             "worker": worker,
             "want": want,
+            "handlers": [],
+            "wants": [],
             "lease": LEASE,
             "max_bytes": MAX_BYTES,
             "look": look,

@@ -24,14 +24,15 @@ class Spread:
 class Row:
     """One line of the table. With `others`, measured in the same repetitions, the ratio is what is judged.
 
-    `bound` is a floor where `floor` is true, else a ceiling. `correct` says whether all that had to run did, once.
+    `bound` is a floor where `floor` is true, else a ceiling; None where nothing is promised. `correct` says whether all
+    that had to run did, once.
     """
 
     scenario: str
     text: str
     unit: str
     values: list[float]
-    bound: float
+    bound: float | None
     floor: bool = True
     against: str = ""
     others: list[float] = field(default_factory=list)
@@ -50,6 +51,8 @@ class Row:
     @property
     def passed(self) -> bool:
         """Whether the median keeps the bound."""
+        if self.bound is None:
+            return self.correct
         found = self.judged.median
         return self.correct and (found >= self.bound if self.floor else found <= self.bound)
 

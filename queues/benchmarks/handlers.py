@@ -21,10 +21,11 @@ JOB_IDS = 64_000_000
 ARRIVALS = 100_000
 MOMENT = struct.Struct("=q")
 FAILING_SHARE = 0.05
+ONE_INSERT, MANY_INSERT = 0.005, 0.010
 _EVERY = round(1 / FAILING_SHARE)
 
 # What fails is due again at once: waiting is not work.
-queue(QUEUE, backoff="fixed", backoff_base=0.0, jitter=0.0)
+queue(QUEUE, run_size=1_000, backoff="fixed", backoff_base=0.0, jitter=0.0)
 
 
 @handler(queue=QUEUE)
@@ -47,6 +48,21 @@ def arrive(job: Job) -> None:
     now = time.monotonic_ns()
     calls()[job.id] += 1
     MOMENT.pack_into(arrivals(), MOMENT.size * job.payload["n"], now)
+
+
+@handler(queue=QUEUE)
+def insert_one(job: Job) -> None:
+    """As long as the insertion of one message takes in the guide's table."""
+    calls()[job.id] += 1
+    time.sleep(ONE_INSERT)
+
+
+@handler(queue=QUEUE, whole=True)
+def insert_many(jobs: list[Job]) -> None:
+    """As long as the insertion of a whole chunk takes there, however large it is."""
+    for job in jobs:
+        calls()[job.id] += 1
+    time.sleep(MANY_INSERT)
 
 
 @cache

@@ -9,8 +9,10 @@ def cells(row: Row) -> list[str]:
     """One line: medians, with what they lie between, and whether the bound is kept."""
     other = _spread(Spread.of(row.others), row.unit) if row.others else ""
     ratio = _spread(Spread.of(row.ratios), "") if row.others else ""
-    bound = f"{'≥' if row.floor else '≤'} {_number(row.bound)}{'' if row.others else _unit(row.unit)}"
-    verdict = "ok" if row.passed else "MISSED" if row.correct else "WRONG COUNT"
+    bound = ""
+    if row.bound is not None:
+        bound = f"{'≥' if row.floor else '≤'} {_number(row.bound)}{'' if row.others else _unit(row.unit)}"
+    verdict = ("ok" if bound else "") if row.passed else "MISSED" if row.correct else "WRONG COUNT"
     return [row.text, _spread(Spread.of(row.values), row.unit), row.against, other, ratio, bound, verdict]
 
 

@@ -10,14 +10,21 @@ from queues.benchmarks.enqueueing import enqueue_scenario, memory_scenario
 from queues.benchmarks.figures import Row
 from queues.benchmarks.latency import latency_scenario
 from queues.benchmarks.processes import celery_worker
-from queues.benchmarks.sizes import NAMES
+from queues.benchmarks.seeds import messages_scenario, tasks_scenario
+from queues.benchmarks.sizes import NAMES, SEEDS
 
 Scenario = Callable[[Bench], list[Row]]
-ALONE: dict[str, Scenario] = {"enqueue": enqueue_scenario, "memory": memory_scenario, "claim": claim_scenario}
+ALONE: dict[str, Scenario] = {
+    "enqueue": enqueue_scenario,
+    "memory": memory_scenario,
+    "claim": claim_scenario,
+    "messages": messages_scenario,
+    "tasks": tasks_scenario,
+}
 
 
 def measure(bench: Bench, names: set[str]) -> list[Row]:
-    """The rows of these scenarios, in the order of `NAMES`."""
+    """The rows of these scenarios, in the order of the table."""
     rows = [row for name, scenario in ALONE.items() if name in names for row in scenario(bench)]
     drains = names & set(DRAINS)
     if drains or "latency" in names:
@@ -27,4 +34,4 @@ def measure(bench: Bench, names: set[str]) -> list[Row]:
                 rows += latency_scenario(bench)
             if drains:
                 rows += Drains(bench, drains).rows()
-    return sorted(rows, key=lambda row: NAMES.index(row.scenario))
+    return sorted(rows, key=lambda row: [*NAMES, *SEEDS].index(row.scenario))

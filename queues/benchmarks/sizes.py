@@ -5,6 +5,10 @@ from dataclasses import dataclass
 # The scenarios, in the order of the table.
 NAMES = ("enqueue", "memory", "drain", "long", "singles", "failing", "snapshot", "claim", "latency")
 
+# Tables of two guides, repeated.
+SEEDS = ("messages", "tasks")
+SHAPES = {"product": NAMES, "seeds": SEEDS}
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -19,6 +23,8 @@ class Sizes:
     claims: int = 100
     latency: int = 120
     warm: int = 20_000
+    messages: int = 200
+    tasks: tuple[int, int] = (1_000, 100_000)
 
 
 WHOLE = Sizes()
@@ -32,5 +38,7 @@ QUICK = Sizes(
     claims=10,
     latency=8,
     warm=4_000,
+    messages=50,
+    tasks=(100, 2_000),
 )
 REPETITIONS, QUICK_REPETITIONS = 5, 2

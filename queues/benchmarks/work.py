@@ -84,7 +84,7 @@ def drain_through_workers(batch: Batch, *, failing: bool = False) -> Drained:
             raise BenchmarkError(f"batch {batch.pk} has not finished within {PATIENCE:g} s")
     batch.refresh_from_db()
     tries = _extra(batch) if failing else 0
-    correct = batch.succeeded == batch.total and _called_as_expected(batch, tries)
+    correct = batch.succeeded == batch.total and called_as_expected(batch, tries)
     return measured(batch.total, started, correct=correct, runs_of=batch.total + tries)
 
 
@@ -101,7 +101,7 @@ def _extra(batch: Batch) -> int:
     return len(range(0, batch.total, round(1 / handlers.FAILING_SHARE)))
 
 
-def _called_as_expected(batch: Batch, extra: int) -> bool:
+def called_as_expected(batch: Batch, extra: int) -> bool:
     """Each job once, and `extra` of them twice. The ids of a batch may have gaps, which nobody has called."""
     first, last = batch.first_job_id, batch.last_job_id
     assert first is not None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from queues.domain.outcomes import Failure, Outcome
-from queues.domain.states import Acknowledge
+from queues.domain.states import Acknowledge, AttemptKind
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ def acknowledge(
 
     All-or-nothing and last-successful put back what they do not accept, until the queue's attempts are used
     up: then the failing jobs die and the rest counts as the handler said. Best effort never tries again.
+    A rejected job dies at once under each of them: what is put back with it goes on without it.
     """
     failed = {job: end for job, end in others.items() if isinstance(end, Failure)}
     plain = Verdict([job for job in jobs if job not in others], dict(others))
@@ -43,8 +44,13 @@ def acknowledge(
         if exhausted:
             plain.final = set(failed)
             return plain
-        return Verdict(put_back={job: failed.get(job) for job in jobs})
+        rejected = _rejected(failed)
+        return Verdict(others=rejected, put_back={job: failed.get(job) for job in jobs if job not in rejected})
     return _last_successful(jobs, others, failed, exhausted)
+
+
+def _rejected(failed: Mapping[int, Failure]) -> dict[int, Failure | Outcome]:
+    return {job: failure for job, failure in failed.items() if failure.kind == AttemptKind.REJECTED}
 
 
 def _last_successful(
@@ -58,8 +64,12 @@ def _last_successful(
     verdict = Verdict(
         [job for job in before if job not in others], {job: others[job] for job in before if job in others}
     )
+    dying = _rejected(failed)
     if exhausted:
-        verdict.others[after[0]] = failed[after[0]]
-        verdict.final, verdict.fresh, after = {after[0]}, True, after[1:]
-    verdict.put_back = {job: failed.get(job) for job in after}
+        dying[after[0]] = failed[after[0]]
+        verdict.final = {after[0]}
+    # Without the one that held them up, the others begin anew.
+    verdict.fresh = after[0] in dying
+    verdict.others |= dying
+    verdict.put_back = {job: failed.get(job) for job in after if job not in dying}
     return verdict

@@ -24,3 +24,20 @@ def next_size(size: int, elapsed: float, *, target: float = 5.0, smallest: int =
     elif elapsed > target * 2:
         wanted = size * 2 // 3
     return min(max(wanted, smallest), largest)
+
+
+def learned_size(
+    size: int, jobs: int, handling: float, elapsed: float, *, target: float, smallest: int, largest: int
+) -> int:
+    """The aim after a run of `jobs` jobs, aimed at `size`, that took `elapsed` seconds, `handling` of them in handlers.
+
+    A run may be smaller than its aim, when there was no more, or larger, since chunks stay whole. Then it is judged by
+    the time that a run of `size` such jobs would have taken: a single quick job does not speak for five hundred, nor
+    a large chunk against an aim that was never tried. A larger run that was quick all the same speaks for itself.
+    """
+    if jobs < 1:
+        return min(max(size, smallest), largest)
+    if jobs > size and elapsed < target / 2:
+        return next_size(jobs, elapsed, target=target, smallest=smallest, largest=largest)
+    projected = max(elapsed - handling, 0.0) + handling * size / jobs
+    return next_size(size, projected, target=target, smallest=smallest, largest=largest)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+# A job that snoozes into the past would else run again at once, for ever and without a pause.
+SHORTEST_SNOOZE = 1.0
+
 
 class Outcome(Exception):
     """Base of all outcomes. An exception, so that it can be raised from deep within a handler."""
@@ -37,7 +40,10 @@ class Reject(Outcome):
 
 
 class Snooze(Outcome):
-    """Not yet: the job waits until then. Spends no attempt. Takes an aware datetime or a duration."""
+    """Not yet: the job waits until then, but at least 1 s. Spends no attempt.
+
+    Takes an aware datetime, a timedelta or seconds.
+    """
 
     def __init__(self, until: datetime | timedelta | float) -> None:
         if isinstance(until, datetime) and until.tzinfo is None:
@@ -54,6 +60,14 @@ class Cancel(Outcome):
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Return(Outcome):
+    """Given back by who held it, to be had again after so many seconds. For leases; no handler may say it."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(delay)
+        self.delay = delay
 
 
 class JobTimeout(BaseException):

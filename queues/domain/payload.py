@@ -21,9 +21,9 @@ from queues.domain.payload_walk import (
     PayloadError,
     PayloadRules,
     check_value,
+    sprawls,
     too_deep,
     too_long,
-    value_is_deeper,
 )
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "check_size",
     "check_text",
     "check_value",
-    "value_is_deeper",
+    "sprawls",
 ]
 
 # Escapes that may stand for a character that is not allowed. Only the decoded value can tell: "\\u0000" in
@@ -69,7 +69,7 @@ def check_text(text: str, rules: PayloadRules = DEFAULT_RULES) -> str:
     strict, marking = _decoders(rules)
     try:
         strict.decode(text)
-        if _ODD_ESCAPE.search(text):
+        if rules.picky or _ODD_ESCAPE.search(text):
             check_value(marking.decode(text), rules)
     except _FlawFound as found:
         # The strict decoder knows that something is wrong, but not where. The other leaves a mark in place

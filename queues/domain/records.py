@@ -27,6 +27,23 @@ class Policy:
     keep_results: float | None
     limited: bool
     flushes: bool
+    run_start: int = 50
+    run_least: int = 10
+    run_target: float = 5.0
+    settle_jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueLimit:
+    """How fast jobs may come into a queue: so many a second, and so many at once after a rest."""
+
+    rate: float
+    burst: float | None = None
+
+    @property
+    def size(self) -> float:
+        """Tokens in a full bucket."""
+        return max(self.rate, 1.0) if self.burst is None else self.burst
 
 
 class ClaimedChunk(NamedTuple):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from queues.domain.backoff import Backoff
-from queues.domain.outcomes import Cancel, Failure, Outcome, Snooze
+from queues.domain.outcomes import SHORTEST_SNOOZE, Cancel, Failure, Outcome, Return, Snooze
 from queues.domain.records import Claim, ClaimedChunk, Policy
 from queues.domain.states import AttemptKind, ChunkState, DeadReason, FailureMode, HeldWhy, OwnState
 
@@ -74,6 +74,7 @@ class NewChunk:
     losses: int = 0
     bytes: int = 0
     job_ids: list[int] = field(default_factory=list)
+    again: bool = True  # they have failed before; not so what was only put off or given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +264,13 @@ class _Planner:
                 self._retry(index, chunk, solo=end.kind == AttemptKind.LOST)
         elif isinstance(end, Snooze) and chunk.batch_id not in self.stopping:
             until = end.until if isinstance(end.until, datetime) else None
-            delay = 0.0 if until else max(0.0, float(end.until))  # type: ignore[arg-type]
+            delay = SHORTEST_SNOOZE if until else max(SHORTEST_SNOOZE, float(end.until))  # type: ignore[arg-type]
             counts.returned += 1
             self._leave(index, chunk, ChunkState.READY, HeldWhy.NONE, delay, until, burn=0)
-        elif isinstance(end, (Snooze, Cancel)):
+        elif isinstance(end, Return) and chunk.batch_id not in self.stopping:
+            counts.returned += 1
+            self._leave(index, chunk, ChunkState.READY, HeldWhy.NONE, end.delay, None, burn=0)
+        elif isinstance(end, (Snooze, Return, Cancel)):
             self._cancel(index, chunk, burn=0)
         else:  # pragma: no cover - the runner turns all other outcomes into these
             raise TypeError(f"no settlement for {end!r}")
@@ -298,10 +302,12 @@ class _Planner:
         *,
         burn: int,
     ) -> None:
-        key = (state, why, chunk.batch_id, chunk.priority, delay, until)
+        again = state is ChunkState.READY and self.claim.failures[index] > 0
+        key = (state, why, chunk.batch_id, chunk.priority, delay, until, again)
         group = self.groups.get(key)
         if group is None:
             group = self._group(key, chunk, state, why, delay, until)
+            self.plan.new_chunks[group].again = again
         self._join(index, chunk, group, burn=burn)
 
     def _group(

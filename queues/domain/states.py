@@ -203,7 +203,7 @@ def job_state(
 
 def end_state(stop: StopReason, total: int, succeeded: int) -> BatchState:
     """The end of a batch of `total` jobs of which `succeeded` did and none is unfinished."""
-    if stop is StopReason.CANCELLED:
+    if stop in (StopReason.CANCELLED, StopReason.UPSTREAM):
         return BatchState.CANCELLED
     if stop is StopReason.FAIL_FAST or (succeeded == 0 and total > 0):
         return BatchState.FAILED

@@ -24,17 +24,38 @@ from rich.text import Text
 
 from queues.domain.text import clean
 from queues.handlers import DeclarationError
+from queues.services.again import RetryRefused
 from queues.services.cancel import CancelRefused
+from queues.services.control import ControlRefused
+from queues.services.delete import DeleteRefused
 from queues.services.feed import EnqueueError
+from queues.services.link import LinkRefused
 from queues.services.operate import OperationRefused
 from queues.services.pause import PauseRefused
+from queues.services.recurring import RecurringRefused
 from queues.services.restore import RestoreRefused
+from queues.services.webhooks import WebhookRefused
 
 USAGE = 2
 PROBLEM = 1
+# As sysexits.h has it: refused for now, the same command may be accepted later.
+LATER = 75
 INTERRUPTED = 130
 LARGEST_ID = 2**63 - 1
-REFUSALS = (CancelRefused, DeclarationError, EnqueueError, OperationRefused, PauseRefused, RestoreRefused)
+REFUSALS = (
+    CancelRefused,
+    ControlRefused,
+    DeclarationError,
+    DeleteRefused,
+    EnqueueError,
+    LinkRefused,
+    OperationRefused,
+    PauseRefused,
+    RecurringRefused,
+    RestoreRefused,
+    RetryRefused,
+    WebhookRefused,
+)
 
 # Characters of a column that is never folded.
 NARROW = 20

@@ -25,6 +25,22 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="EnqueueBucket",
+            fields=[
+                (
+                    "queue",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="queues.queue",
+                    ),
+                ),
+                ("tokens", models.FloatField()),
+                ("filled_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+        ),
+        migrations.CreateModel(
             name="KafkaOffset",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -223,18 +239,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="queue",
-            name="enqueue_filled_at",
-            field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
-        ),
-        migrations.AddField(
-            model_name="queue",
             name="enqueue_rate",
             field=models.FloatField(blank=True, help_text="jobs a second that may be enqueued", null=True),
-        ),
-        migrations.AddField(
-            model_name="queue",
-            name="enqueue_tokens",
-            field=models.FloatField(db_default=0, default=0, editable=False),
         ),
         migrations.AddField(
             model_name="queue",
@@ -513,6 +519,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="recurring",
             index=models.Index(condition=models.Q(("enabled", True)), fields=["next_due_at"], name="recurring_due"),
+        ),
+        migrations.AddIndex(
+            model_name="archivedjob",
+            index=models.Index(
+                condition=models.Q(("outcome__in", ["cancelled", "dead"])),
+                fields=["queue", "outcome", "finished_at", "id"],
+                name="archived_not_succeeded",
+            ),
         ),
         migrations.AddConstraint(
             model_name="recurring",

@@ -7,8 +7,8 @@ enqueued job, and the enqueue transaction is what keeps them true.
 from queues.models.base import PRIORITIES, QUEUE_NAME, JSONText
 from queues.models.batch import Batch, BatchLink, Chunk, Job, JobKey, JobResult
 from queues.models.outward import KafkaOffset, Recurring, Webhook
-from queues.models.queue import Queue, QueueSlot
-from queues.models.record import ArchivedJob, AuditEntry, Operation, OperationItem
+from queues.models.queue import EnqueueBucket, Queue, QueueSlot
+from queues.models.record import ArchivedJob, AuditEntry, Operation, OperationItem, TrashedJob
 from queues.models.work import Attempt, DeadLetter, Run, Worker
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "BatchLink",
     "Chunk",
     "DeadLetter",
+    "EnqueueBucket",
     "JSONText",
     "Job",
     "JobKey",
@@ -32,6 +33,7 @@ __all__ = [
     "QueueSlot",
     "Recurring",
     "Run",
+    "TrashedJob",
     "Webhook",
     "Worker",
 ]

@@ -103,6 +103,18 @@ class Batch(models.Model):
     def __str__(self) -> str:
         return self.name or f"batch {self.pk}"
 
+    def wait(self, timeout: float | None = None) -> states.BatchState:
+        """Wait until it has ended, and return how. Raises `TimeoutError`."""
+        from queues.waiting import wait
+
+        return wait(self, timeout)
+
+    async def wait_async(self, timeout: float | None = None) -> states.BatchState:
+        """`wait` for an event loop, which goes on meanwhile."""
+        from queues.waiting import await_end
+
+        return await await_end(self, timeout)
+
 
 class BatchLink(models.Model):
     """One batch waits for the end of another. Links never form a circle."""
@@ -178,6 +190,7 @@ class Chunk(models.Model):
             models.Index(fields=["queue", "finished_at", "id"], name="chunk_done", condition=Q(state="done")),
             models.Index(fields=["queue", "created_at", "id"], name="chunk_created"),
             models.Index(fields=["queue", "id"], name="chunk_parked", condition=Q(state="parked")),
+            models.Index(fields=["queue", "id"], name="chunk_held", condition=Q(state="held")),
             models.Index(
                 fields=["queue", "finished_at", "id"],
                 name="chunk_to_archive",

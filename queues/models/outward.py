@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -52,6 +53,13 @@ class Recurring(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Refuse what could never make a batch."""
+        from queues.schedules import flaws
+
+        if found := flaws(self):
+            raise ValidationError(dict(found))
+
 
 class Webhook(models.Model):
     """An address that is told of events by signed HTTP; each delivery is a job of its own queue."""
@@ -71,6 +79,13 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse what could not be delivered to, or must not be."""
+        from queues.services.webhooks import flaws
+
+        if found := flaws(self):
+            raise ValidationError(dict(found))
 
 
 class KafkaOffset(models.Model):

@@ -70,8 +70,6 @@ class Queue(models.Model):
     )
     enqueue_rate = models.FloatField(null=True, blank=True, help_text="jobs a second that may be enqueued")
     enqueue_burst = models.FloatField(null=True, blank=True, help_text="jobs that may be enqueued at once after a rest")
-    enqueue_tokens = models.FloatField(default=0, db_default=0, editable=False)
-    enqueue_filled_at = models.DateTimeField(db_default=Now(), editable=False)
     dead_letter_handler = models.CharField(
         max_length=200, blank=True, db_default="", help_text="gets one job for each job that dies"
     )
@@ -109,6 +107,7 @@ class Queue(models.Model):
         permissions: ClassVar = [
             ("view_console", "Can look at the console"),
             ("operate", "Can retry, cancel, delete, pause and enqueue"),
+            ("empty_trash", "Can empty the trash"),
         ]
         constraints: ClassVar = [
             one_of("acknowledge", states.Acknowledge),
@@ -164,3 +163,18 @@ class QueueSlot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queue_id}/{self.number}"
+
+
+class EnqueueBucket(models.Model):
+    """How many jobs may be enqueued into a queue with an enqueue rate; below 0 after a batch larger than was left.
+
+    A row of its own and no columns of the queue: it stays locked until the enqueuer's transaction ends, and neither
+    workers nor a person who pauses the queue may have to wait for that.
+    """
+
+    queue = models.OneToOneField(Queue, on_delete=models.CASCADE, primary_key=True)
+    tokens = models.FloatField()
+    filled_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.queue_id}: {self.tokens:g}"

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from queues.domain import states
 from queues.models.base import PRIORITIES, JSONText, choices_of
+from queues.models.batch import Batch
 from queues.models.queue import Queue
 
 
@@ -31,6 +32,11 @@ class ArchivedJob(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["batch_id", "id"], name="archived_batch"),
             models.Index(fields=["queue", "finished_at", "id"], name="archived_queue"),
+            models.Index(
+                fields=["queue", "outcome", "finished_at", "id"],
+                name="archived_not_succeeded",
+                condition=Q(outcome__in=["cancelled", "dead"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -66,10 +72,14 @@ class Operation(models.Model):
     actor = models.CharField(max_length=150)
     source = models.CharField(max_length=10)
     reason = models.CharField(max_length=300, blank=True)
+    options = models.JSONField(default=dict, blank=True, db_default={}, help_text="the new priority or queue")
     state = models.CharField(max_length=10, choices=[(s, s) for s in STATES], db_default="running")
     total = models.PositiveBigIntegerField(default=0, db_default=0)
     changed = models.PositiveBigIntegerField(default=0, db_default=0)
     skipped = models.PositiveBigIntegerField(default=0, db_default=0)
+    outcomes = models.JSONField(default=dict, blank=True, db_default={}, help_text="jobs by what became of them")
+    cursor = models.BigIntegerField(default=0, db_default=0, help_text="last job that was looked at in this pass")
+    audit_id = models.BigIntegerField(null=True, blank=True, help_text="the entry that gets the outcome")
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -103,3 +113,32 @@ class OperationItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation_id}: {self.job_id}"
+
+
+class TrashedJob(models.Model):
+    """A deleted job: what it was, so that it can be that again, and who deleted it when and why."""
+
+    job_id = models.BigIntegerField(primary_key=True)
+    queue = models.ForeignKey(Queue, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    batch = models.ForeignKey(
+        Batch, null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    handler = models.CharField(max_length=200)
+    was = models.CharField(max_length=10, choices=choices_of(states.JobState))
+    run_at = models.DateTimeField(null=True, blank=True, help_text="when it was to run")
+    letter = models.JSONField(null=True, blank=True, help_text="the dead letter that it was")
+    unique_key = models.CharField(max_length=200, blank=True, help_text="given back when it was deleted")
+    operation_id = models.BigIntegerField(null=True, blank=True)
+    deleted_by = models.CharField(max_length=150, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+    deleted_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["deleted_at", "job_id"], name="trashed_at"),
+            models.Index(fields=["queue", "deleted_at", "job_id"], name="trashed_queue"),
+            models.Index(fields=["batch", "deleted_at", "job_id"], name="trashed_batch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"deleted job {self.job_id}"

@@ -1,19 +1,25 @@
 """Batches, their exact progress and what went wrong in them."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 
+from queues.domain.rates import success_rate
 from queues.domain.states import BatchState, ChunkState, HeldWhy
-from queues.models import Batch, Chunk
+from queues.models import Batch, BatchLink, Chunk
 from queues.selectors.expressions import UNENDED
 from queues.selectors.figures import queue_id
 
 PAGE_SIZE = 50
 PARTS_SHOWN = 200
+# What holds a running batch: it still takes jobs, a person has paused it, or batches before it go on.
+STANDINGS = ("open", "paused", "waiting")
+# Batches of one state that a tab counts.
+COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class BatchRow:
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    paused_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,11 @@ class BatchCounts:
         return self.waiting + self.running
 
     @property
+    def success_rate(self) -> float | None:
+        """Succeeded to succeeded, dead and cancelled; None as long as nothing has ended."""
+        return success_rate(self.succeeded, self.dead, self.cancelled)
+
+    @property
     def ended(self) -> int:
         """Jobs that will not run again by themselves."""
         return self.total - self.unended
@@ -72,11 +84,18 @@ class BatchCounts:
 
 @dataclass(frozen=True, slots=True)
 class BatchQuery:
-    """Which batches a list shows. Parts are shown with their parent only."""
+    """Which batches a list shows. Parts are shown with their parent only.
+
+    `metadata` are pairs that the batch's metadata must have: a value matches as text, and as the JSON it may be.
+    Beside the states there are those of a running batch that something holds: `STANDINGS`.
+    """
 
     state: str = ""
     queue: str = ""
     name: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +108,12 @@ class BatchPage:
 
 
 _ROW = [field.name for field in fields(BatchRow)]
+_BEFORE = BatchLink.objects.filter(after=OuterRef("pk"), before__state=BatchState.RUNNING)
+_STANDS = {
+    "open": Q(sealed_at=None),
+    "paused": Q(paused_at__isnull=False),
+    "waiting": Q(Exists(_BEFORE)),
+}
 
 
 def batch(batch_id: int) -> BatchRow | None:
@@ -131,6 +156,12 @@ def batch_page(query: BatchQuery, *, before: int | None = None, after: int | Non
 def newest_batches(query: BatchQuery, limit: int) -> list[int]:
     """Ids of the newest matching batches, newest first: what a list has not shown yet."""
     return list(_matching(query).order_by("-id").values_list("pk", flat=True)[:limit])
+
+
+def batch_tallies(query: BatchQuery) -> dict[str, int]:
+    """How many batches each state and standing has under the other parts of a filter, `COUNTED` + 1 at most."""
+    names = ["", *BatchState, *STANDINGS]
+    return {name: _matching(replace(query, state=name))[: COUNTED + 1].count() for name in names}
 
 
 def batch_parts(parent_id: int) -> list[BatchRow]:
@@ -180,8 +211,9 @@ def _chunk_counts(ids: Collection[int]) -> dict[int, BatchCounts]:
             done=Sum("succeeded"),
             running=Sum(UNENDED, filter=Q(state=ChunkState.LEASED)),
             waiting=Sum(UNENDED, filter=waiting),
-            dead=Sum("size", filter=parked & Q(held_why=HeldWhy.DEAD)),
-            stopped=Sum("cancelled"),
+            # Dead letters that went to the archive have ended, and stay dead.
+            dead=Sum("size", filter=Q(state__in=[ChunkState.PARKED, ChunkState.CANCELLED], held_why=HeldWhy.DEAD)),
+            stopped=Sum("cancelled", filter=~Q(held_why=HeldWhy.DEAD)),
             trashed=Sum("size", filter=parked & Q(held_why=HeldWhy.TRASHED)),
         )
     )
@@ -190,13 +222,41 @@ def _chunk_counts(ids: Collection[int]) -> dict[int, BatchCounts]:
 
 def _matching(query: BatchQuery) -> QuerySet[Batch]:
     rows = Batch.objects.filter(parent=None)
-    if query.state:
+    if query.state in STANDINGS:
+        rows = rows.filter(_STANDS[query.state], state=BatchState.RUNNING)
+    elif query.state:
         rows = rows.filter(state=query.state)
+    if query.since is not None:
+        rows = rows.filter(created_at__gte=query.since)
+    if query.until is not None:
+        rows = rows.filter(created_at__lt=query.until)
     if query.queue:
         rows = rows.filter(queue=queue_id(query.queue))
     if query.name:
         rows = rows.filter(name__icontains=query.name)
+    for key, value in query.metadata:
+        rows = rows.filter(metadata_has(key, value))
     return rows
+
+
+def metadata_has(key: str, value: str) -> Q:
+    """Batches whose metadata has this value under this key: as text, or as the JSON value that it is. By an index."""
+    has = Q(metadata__contains={key: value})
+    try:
+        parsed = json.loads(value, parse_constant=str)
+    except (ValueError, RecursionError):
+        return has
+    return has if isinstance(parsed, str) and parsed == value else has | Q(metadata__contains={key: parsed})
+
+
+def find_batches(
+    *, metadata: Mapping[str, Any] | None = None, queue: str = "", state: str = "", name: str = "", limit: int = 50
+) -> list[BatchRow]:
+    """The newest batches whose metadata contains all of `metadata` (nested values too), at most `limit`."""
+    rows = _matching(BatchQuery(state=state, queue=queue, name=name))
+    if metadata:
+        rows = rows.filter(metadata__contains=dict(metadata))
+    return _rows(rows.order_by("-id")[:limit])
 
 
 def _rows(found: QuerySet[Batch]) -> list[BatchRow]:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import DateTimeField, Func, Max, TextField, Value
 from django.db.models.functions import Coalesce
+from psycopg.errors import QueryCanceled
 
 from queues.models import Queue
 
@@ -34,7 +35,11 @@ def limit_session(seconds: float) -> None:
     _limit(int(seconds * 1000), local=False)
 
 
-def _limit(milliseconds: int, *, local: bool = True) -> None:
+def _setting() -> Func[Any]:
+    return Func(Value("statement_timeout"), function="current_setting", output_field=TextField())
+
+
+def _limit(milliseconds: int | str, *, local: bool = True) -> None:
     setting: Func[Any] = Func(
         Value("statement_timeout"),
         Value(str(milliseconds)),
@@ -47,11 +52,17 @@ def _limit(milliseconds: int, *, local: bool = True) -> None:
 
 @contextmanager
 def bounded(seconds: float) -> Iterator[None]:
-    """Every statement inside is cancelled by the server after `seconds` (`OperationalError`)."""
+    """Every statement inside is cancelled by the server after `seconds` (`OperationalError`, see `cancelled`)."""
     nested = connection.in_atomic_block
     with transaction.atomic():
+        before = _select(_setting()) if nested else ""
         _limit(int(seconds * 1000))
         yield
         if nested:
-            # The setting would otherwise stay with the caller's transaction.
-            _limit(0)
+            # The setting would otherwise stay with the caller's transaction, which may have a limit of its own.
+            _limit(before)
+
+
+def cancelled(error: DatabaseError) -> bool:
+    """Whether the server has cancelled a statement, as it does when its time is over."""
+    return isinstance(error.__cause__, QueryCanceled)

@@ -35,11 +35,17 @@ class DeadLetterRow:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterQuery:
-    """Which dead letters are meant: all that match every given part. A parent batch stands for its parts."""
+    """Which dead letters are meant: all that match every given part. A parent batch stands for its parts, `until`
+    leaves out what died later, `since` what died before, and `text` is looked for in the error."""
 
     queue: str = ""
     batch: int | None = None
     fingerprint: str = ""
+    until: datetime | None = None
+    handler: str = ""
+    reason: str = ""
+    text: str = ""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ def dead_letters_of(job_ids: Iterable[int]) -> list[DeadLetterRow]:
 
 def dead_letter_count(query: DeadLetterQuery, limit: int | None = None) -> int:
     """How many match; with a limit, counting ends there."""
-    rows = _matching(query)
+    rows = matching_letters(query)
     return rows.count() if limit is None else rows[:limit].count()
 
 
@@ -103,7 +109,7 @@ def dead_letter_page(
     query: DeadLetterQuery, *, before: Place | None = None, after: Place | None = None
 ) -> DeadLetterPage:
     """The page that follows `before` (towards older) or leads up to `after` (towards newer)."""
-    rows = _matching(query)
+    rows = matching_letters(query)
     if after is not None:
         newer = rows.filter(died_at__gte=after.died_at).exclude(died_at=after.died_at, job_id__lte=after.job_id)
         found = _rows(newer.order_by("died_at", "job_id")[: PAGE_SIZE + 1])
@@ -118,13 +124,13 @@ def dead_letter_page(
 
 def newest_dead_letters(query: DeadLetterQuery, limit: int) -> list[Place]:
     """Places of the newest matching letters, newest first: what a list has not shown yet."""
-    places = _matching(query).order_by("-died_at", "-job_id").values_list("died_at", "job_id")
+    places = matching_letters(query).order_by("-died_at", "-job_id").values_list("died_at", "job_id")
     return [Place(died_at, job_id) for died_at, job_id in places[:limit]]
 
 
 def causes(query: DeadLetterQuery) -> Causes:
     """Matching letters grouped by fingerprint, the most frequent first."""
-    newest = _matching(query).order_by("-died_at", "-job_id")[: GROUPED + 1]
+    newest = matching_letters(query).order_by("-died_at", "-job_id")[: GROUPED + 1]
     groups = list(
         DeadLetter.objects.filter(pk__in=newest.values("pk"))
         .values("fingerprint")
@@ -150,7 +156,8 @@ def _place(rows: list[DeadLetterRow]) -> Place | None:
     return Place(rows[0].died_at, rows[0].job_id) if rows else None
 
 
-def _matching(query: DeadLetterQuery) -> QuerySet[DeadLetter]:
+def matching_letters(query: DeadLetterQuery) -> QuerySet[DeadLetter]:
+    """The rows that a query means."""
     rows = DeadLetter.objects.all()
     if query.queue:
         rows = rows.filter(queue=queue_id(query.queue))
@@ -159,7 +166,22 @@ def _matching(query: DeadLetterQuery) -> QuerySet[DeadLetter]:
         rows = rows.filter(Q(batch__in=[query.batch, *parts]) if parts else Q(batch=query.batch))
     if query.fingerprint:
         rows = rows.filter(fingerprint=query.fingerprint)
+    if query.until is not None:
+        rows = rows.filter(died_at__lte=query.until)
+    if query.since is not None:
+        rows = rows.filter(died_at__gte=query.since)
+    if query.handler:
+        rows = rows.filter(handler=query.handler)
+    if query.reason:
+        rows = rows.filter(reason=query.reason)
+    if query.text:
+        rows = rows.filter(error_text(query.text))
     return rows
+
+
+def error_text(text: str) -> Q:
+    """Letters whose error class or message has this text."""
+    return Q(message__icontains=text) | Q(error_class__icontains=text)
 
 
 def _rows(found: QuerySet[DeadLetter]) -> list[DeadLetterRow]:

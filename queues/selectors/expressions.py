@@ -1,5 +1,7 @@
 """SQL expressions that several reads share."""
 
+from datetime import UTC, datetime, timedelta
+
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Aggregate,
@@ -9,11 +11,12 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     FloatField,
-    IntegerField,
+    Func,
     Subquery,
+    Value,
 )
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Extract, Floor
+from django.db.models.functions import Extract
 
 # Jobs of a chunk that are neither done nor cancelled: waiting while it is ready, running while it is leased.
 UNENDED = F("size") - F("succeeded") - F("cancelled")
@@ -25,12 +28,14 @@ def seconds_between(start: Combinable, end: Combinable) -> Combinable:
     return Extract(span, "epoch", output_field=FloatField())
 
 
-def time_bucket(moment: str | Combinable, seconds: int) -> Combinable:
-    """The number of the bucket of so many seconds, counted from 1970, in which a time lies."""
-    if isinstance(moment, str):
-        moment = F(moment)
-    epoch = Extract(ExpressionWrapper(moment, output_field=DateTimeField()), "epoch", output_field=FloatField())
-    return Floor(epoch / float(seconds), output_field=IntegerField())
+def time_bucket(moment: str, seconds: int) -> Combinable:
+    """The start of the bucket of so many seconds, counted from 1970, in which a time lies.
+
+    `date_bin` is whole-number arithmetic; `extract(epoch)` makes a numeric of each row, which takes four times as
+    long as reading the row.
+    """
+    width, origin = Value(timedelta(seconds=seconds)), Value(datetime(1970, 1, 1, tzinfo=UTC))
+    return Func(width, F(moment), origin, function="date_bin", output_field=DateTimeField())
 
 
 class Percentile(Aggregate):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import BooleanField, Case, Count, F, OuterRef, Q, Sum, Value, When
+from django.db.models.expressions import Combinable
 
 from queues.domain.states import ChunkState, HeldWhy, RunState, WorkerState
 from queues.models import Chunk, DeadLetter, Queue, Run, Worker
@@ -29,7 +30,11 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """One queue. Where `exact` is false, `waiting` and `scheduled` are only the least there can be."""
+    """One queue. Where `exact` is false, `waiting`, `scheduled` and `held` are only the least there can be.
+
+    `waiting` is what is due, and with it what is `held`: by a batch that is still open or paused, or by a stage before
+    it. `scheduled` is not due yet.
+    """
 
     id: int
     name: str
@@ -37,6 +42,7 @@ class QueueFigures:
     pause: Pause | None
     waiting: int
     scheduled: int
+    held: int
     exact: bool
     dead: int
     dead_exact: bool
@@ -48,6 +54,7 @@ class Estimate:
 
     waiting: int
     scheduled: int
+    held: int
     dead: int
 
 
@@ -62,10 +69,15 @@ class Workers:
 def queue_figures(now: datetime) -> list[QueueFigures]:
     """All queues by name; reads at most `CHUNK_ROWS` chunks, or `CHUNK_ROWS_EACH` of each queue."""
     each = max(CHUNK_ROWS_EACH, CHUNK_ROWS // max(1, Queue.objects.count()))
-    rows = Queue.objects.order_by("name").annotate(ready=_ready(now, each), parked=_parked(each))
+    rows = Queue.objects.order_by("name").annotate(
+        ready=_ready(now, each),
+        held=_in_state(ChunkState.HELD, UNENDED, each),
+        parked=_in_state(ChunkState.PARKED, F("size"), each),
+    )
     figures = []
     for row in rows:
-        waiting, scheduled, seen = row.ready
+        due, scheduled, seen = row.ready
+        _, held, seen_held = row.held
         dead, _, parked = row.parked
         figures.append(
             QueueFigures(
@@ -73,9 +85,10 @@ def queue_figures(now: datetime) -> list[QueueFigures]:
                 name=row.name,
                 handler=row.handler,
                 pause=_pause(row, now),
-                waiting=waiting,
+                waiting=due + held,
                 scheduled=scheduled,
-                exact=seen <= each,
+                held=held,
+                exact=max(seen, seen_held) <= each,
                 dead=dead,
                 dead_exact=parked <= each,
             )
@@ -104,16 +117,23 @@ def queue_names() -> list[str]:
 
 def queue_estimates(now: datetime) -> dict[int, Estimate]:
     """Whole counts of all queues, however long. Dear on a long backlog: call it seldom and `bounded`."""
-    ready = (
-        Chunk.objects.filter(state=ChunkState.READY)
+    ready, held = Q(state=ChunkState.READY), Q(state=ChunkState.HELD)
+    chunks = (
+        Chunk.objects.filter(ready | held)
         .values_list("queue_id")
-        .annotate(waiting=Sum(UNENDED, filter=Q(run_at__lte=now)), scheduled=Sum(UNENDED, filter=Q(run_at__gt=now)))
+        .annotate(
+            due=Sum(UNENDED, filter=ready & Q(run_at__lte=now)),
+            scheduled=Sum(UNENDED, filter=ready & Q(run_at__gt=now)),
+            held=Sum(UNENDED, filter=held),
+        )
     )
     dead = dict(DeadLetter.objects.values_list("queue_id").annotate(Count("pk")))
-    backlog = {queue: (waiting or 0, scheduled or 0) for queue, waiting, scheduled in ready}
-    return {
-        queue: Estimate(*backlog.get(queue, (0, 0)), dead=dead.get(queue, 0)) for queue in backlog.keys() | dead.keys()
-    }
+    backlog = {queue: tuple(jobs or 0 for jobs in found) for queue, *found in chunks}
+    estimates = {}
+    for queue in backlog.keys() | dead.keys():
+        due, scheduled, waits = backlog.get(queue, (0, 0, 0))
+        estimates[queue] = Estimate(due + waits, scheduled, waits, dead.get(queue, 0))
+    return estimates
 
 
 def running_jobs() -> dict[int, int]:
@@ -143,10 +163,12 @@ def _ready(now: datetime, limit: int) -> BoundedSums:
     return BoundedSums(ordered.values("jobs", "due")[: limit + 1])
 
 
-def _parked(limit: int) -> BoundedSums:
+def _in_state(state: ChunkState, jobs: Combinable, limit: int) -> BoundedSums:
+    """Parked ones by whether they are dead; held ones are all `not due`."""
     dead = Case(When(held_why=HeldWhy.DEAD, then=Value(True)), default=Value(False), output_field=BooleanField())
-    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.PARKED)
-    ordered = rows.order_by("id").annotate(jobs=F("size"), due=dead)
+    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=state)
+    # In the order of the partial index of the state.
+    ordered = rows.order_by("id").annotate(jobs=jobs, due=dead)
     return BoundedSums(ordered.values("jobs", "due")[: limit + 1])
 
 

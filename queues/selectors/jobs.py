@@ -39,6 +39,7 @@ class AttemptRow:
     message: str
     traceback: str
     fingerprint: str
+    run_id: int
 
 
 def payload(job_id: int, limit: int | None = PAYLOAD_SHOWN) -> Payload | None:
@@ -57,7 +58,7 @@ def attempts(job_id: int) -> list[AttemptRow]:
     found = list(
         Attempt.objects.filter(job_id=job_id)
         .order_by("-finished_at", "-number")
-        .values("worker_id", "fingerprint", *names)[:ATTEMPTS_SHOWN]
+        .values("worker_id", "fingerprint", "run_id", *names)[:ATTEMPTS_SHOWN]
     )
     # Not by a join: the row of a worker that is long gone may have been purged.
     workers = dict(Worker.objects.filter(pk__in={row["worker_id"] for row in found}).values_list("pk", "name"))

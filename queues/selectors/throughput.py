@@ -7,16 +7,16 @@ reading sums a whole window anew: what is committed late is then seen late, but 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, FloatField, Max, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, Count, F, FloatField, Max, Min, Q, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Greatest, Least, TruncMinute
+from django.db.models.functions import Cast, Greatest, Least, Round, TruncMinute
 
 from queues.domain.states import RunState
-from queues.models import Run
+from queues.models import Queue, Run
 from queues.selectors.expressions import Percentile, seconds_between, time_bucket
 
 # The shortest life of a run that is divided by.
@@ -51,6 +51,39 @@ class QueueMinute:
     wait_p95: float | None
     handler_p50: float | None
     handler_p95: float | None
+    lost: int
+    lasted_ms: int
+    waited_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Runs of one queue that have ended, summed. Whole numbers: the same in whatever order they are added."""
+
+    runs: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    dead: int = 0
+    lost: int = 0
+    bytes: int = 0
+    lasted_ms: int = 0
+    waited_ms: int = 0
+
+    def __add__(self, other: "Sums") -> "Sums":
+        mine, theirs = astuple(self), astuple(other)
+        return Sums(*(a + b for a, b in zip(mine, theirs, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long the runs of one queue took, and their oldest chunk waited, in seconds, lately."""
+
+    lasted: dict[float, float]
+    waited: dict[float, float]
+
+
+QUANTILES = (0.5, 0.95)
 
 
 def rates(now: datetime, window: timedelta) -> dict[int, float]:
@@ -73,14 +106,15 @@ def ended_work(since: datetime, until: datetime, bucket: int) -> list[WorkGroup]
 
 def running_work(now: datetime, bucket: int) -> list[WorkGroup]:
     """What the running runs have done so far."""
-    current = Value(int(now.timestamp() // bucket))
-    return _groups(Run.objects.filter(state=RunState.RUNNING), bucket, current)
+    current = datetime.fromtimestamp(now.timestamp() // bucket * bucket, UTC)
+    return _groups(Run.objects.filter(state=RunState.RUNNING), bucket, Value(current))
 
 
 def minutes(since: datetime, until: datetime) -> list[QueueMinute]:
     """Each queue and minute in [since, until), by the minute in which its runs ended."""
     rows = (
-        Run.objects.filter(finished_at__gte=since, finished_at__lt=until)
+        # A queue may have been deleted whose runs are still kept.
+        Run.objects.filter(finished_at__gte=since, finished_at__lt=until, queue__in=Queue.objects.values("pk"))
         .values("queue_id", minute=TruncMinute("finished_at"))
         .annotate(
             runs=Count("pk"),
@@ -90,6 +124,7 @@ def minutes(since: datetime, until: datetime) -> list[QueueMinute]:
             wait_p95=Percentile("wait_ms", 0.95),
             handler_p50=Percentile("p50_ms", 0.5),
             handler_p95=Percentile("p95_ms", 0.95),
+            **_WHOLE,
         )
         .order_by("minute", "queue_id")
     )
@@ -103,7 +138,65 @@ def last_end() -> datetime | None:
     return end
 
 
+def sums_since(since: datetime | None) -> dict[int, Sums]:
+    """What has ended since then, by queue; since ever without a time."""
+    ended = (
+        Run.objects.filter(finished_at__isnull=False) if since is None else Run.objects.filter(finished_at__gte=since)
+    )
+    rows: Any = ended.values("queue_id").annotate(
+        runs=Count("pk"), **{f"sum_{name}": Sum(name) for name in _SUMMED if name != "claimed"}, **_WHOLE
+    )
+    return {
+        row.pop("queue_id"): Sums(**{name.removeprefix("sum_"): value or 0 for name, value in row.items()})
+        for row in map(dict, rows)
+    }
+
+
+def first_end() -> datetime | None:
+    """When the first run ended of those that are kept."""
+    end: datetime | None = Run.objects.aggregate(end=Min("finished_at"))["end"]
+    return end
+
+
+def durations(since: datetime) -> dict[int, Durations]:
+    """Quantiles of the runs that have ended since then, by queue."""
+    lasted = seconds_between(F("started_at"), F("finished_at"))
+    rows: Any = (
+        Run.objects.filter(finished_at__gte=since)
+        .annotate(lasted=lasted)
+        .values("queue_id")
+        .annotate(
+            **{f"lasted_{n}": Percentile("lasted", quantile) for n, quantile in enumerate(QUANTILES)},
+            **{f"waited_{n}": Percentile("wait_ms", quantile) for n, quantile in enumerate(QUANTILES)},
+        )
+    )
+    return {
+        row["queue_id"]: Durations(
+            {quantile: row[f"lasted_{n}"] or 0.0 for n, quantile in enumerate(QUANTILES)},
+            {quantile: (row[f"waited_{n}"] or 0.0) / 1000 for n, quantile in enumerate(QUANTILES)},
+        )
+        for row in rows
+    }
+
+
+def running_runs() -> dict[int, int]:
+    """Runs in flight, by queue."""
+    rows: Iterable[tuple[int, int]] = (
+        Run.objects.filter(state=RunState.RUNNING).values_list("queue_id").annotate(Count("pk"))
+    )
+    return dict(rows)
+
+
+def _whole_ms(seconds: Combinable) -> Combinable:
+    return Sum(Cast(Round(seconds * Value(1000.0)), BigIntegerField()))
+
+
 _SUMMED = ("claimed", "succeeded", "failed", "retried", "dead", "bytes")
+_WHOLE: dict[str, Any] = {
+    "lost": Count("pk", filter=Q(state=RunState.LOST)),
+    "lasted_ms": _whole_ms(seconds_between(F("started_at"), F("finished_at"))),
+    "waited_ms": Sum(Cast(Round("wait_ms"), BigIntegerField())),
+}
 
 
 def _work_within(runs: QuerySet[Run], since: datetime, end: Combinable) -> Iterable[tuple[int, float]]:
@@ -123,4 +216,8 @@ def _groups(runs: QuerySet[Run], bucket: int, last: Combinable) -> list[WorkGrou
         .annotate(Sum("succeeded"), Sum("retried"), Sum("dead"))
         .order_by("first", "last")
     )
-    return [WorkGroup(*row) for row in rows if any(row[2:])]
+    return [
+        WorkGroup(int(first.timestamp()) // bucket, int(last.timestamp()) // bucket, *counts)
+        for first, last, *counts in rows
+        if any(counts)
+    ]

@@ -16,11 +16,11 @@ from psycopg import errors
 
 from queues import store
 from queues.models import Queue
-from queues.services import partitions
+from queues.services import archive_dead, partitions
 from queues.services.purge import purge
 from queues.services.restore import RestoreRefused, RestoreResult, restore
 
-__all__ = ["RestoreRefused", "RestoreResult", "archive", "due", "purge", "restore"]
+__all__ = ["Due", "RestoreRefused", "RestoreResult", "archive", "due", "due_by_outcome", "purge", "restore"]
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,6 @@ CHUNKS = 1_000
 TIMEOUT_MS = 20_000
 SMALLEST = 50
 MOST_MISSES = 3
-# How long one ring of beat may keep the control worker, which has other errands.
-RING_SECONDS = 2.0
 _START = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -43,12 +41,27 @@ class _Drift(Exception):
         self.chunks = chunks
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the next archiving would move of one queue; the jobs by how they have ended."""
+
+    queue: str
+    chunks: int
+    jobs: int
+    succeeded: int
+    cancelled: int
+    deleted: int
+    dead: int
+
+
 @dataclass(slots=True)
 class _Walk:
-    """How far the walk over one queue's finished chunks has come."""
+    """How far the walk over one queue's finished chunks has come, or over its dead letters."""
 
     queue: int
     grace: float
+    cancelled_grace: float | None = None
+    dead: bool = False
     size: int = field(default_factory=lambda: JOBS)
     after_at: datetime = _START
     after: int = 0
@@ -59,39 +72,54 @@ class _Walk:
 def archive(
     *,
     dry_run: bool = False,
-    seconds: float | None = RING_SECONDS,
+    seconds: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Archive the jobs of chunks that ended longer ago than their queue's `archive_after`; returns how many jobs.
 
-    Only chunks of finished batches, or of none. Ends after about `seconds`; None goes on until nothing is left.
-    With `dry_run` nothing is moved: the number is what would be. `progress` is told the jobs moved so far.
+    What was cancelled goes after `archive_cancelled_after`, dead letters after `archive_dead_after`, where the queue
+    says so. Only chunks of finished batches, or of none. Ends after about `seconds`; None goes on until nothing is
+    left. With `dry_run` nothing is moved: the number is what would be. `progress` is told the jobs moved so far.
     """
     if dry_run:
         return sum(jobs for _queue, _chunks, jobs in due())
     until = None if seconds is None else monotonic() + seconds
     total = 0
     _empty_trash()
-    queues = list(Queue.objects.values_list("pk", "archive_after"))
+    walks = _walks()
     # In another order each time: who comes last gets what is left of the time.
-    random.shuffle(queues)
-    for queue, grace in queues:
-        walk = _Walk(queue, grace)
+    random.shuffle(walks)
+    for walk in walks:
         try:
-            while (moved := _round(walk)) is not None:
+            while (moved := _dead_round(walk) if walk.dead else _round(walk)) is not None:
                 total += moved
                 if progress is not None:
                     progress(total)
                 if until is not None and monotonic() > until:
                     return total
         except store.LockTimeout:
-            log.info("the archive is being changed; the next archiving goes on with queue %s", queue)
+            log.info("the archive is being changed; the next archiving goes on with queue %s", walk.queue)
     return total
+
+
+def _walks() -> list[_Walk]:
+    found = []
+    graces = ("archive_after", "archive_cancelled_after", "archive_dead_after")
+    for queue, grace, cancelled, dead in Queue.objects.values_list("pk", *graces):
+        found.append(_Walk(queue, grace, cancelled))
+        if dead is not None:
+            found.append(_Walk(queue, dead, dead=True))
+    return found
 
 
 def due() -> list[tuple[str, int, int]]:
     """What the next archiving would move: queue, chunks, jobs. Counts all that is due."""
-    return [(name, chunks, jobs) for name, chunks, jobs in store.rows("archive_due")]
+    return [(row.queue, row.chunks, row.jobs) for row in due_by_outcome()]
+
+
+def due_by_outcome() -> list[Due]:
+    """What the next archiving would move, for each queue, by how the jobs have ended. One row read for each chunk."""
+    return [Due(*row) for row in store.rows("archive_due")]
 
 
 def _empty_trash() -> None:
@@ -106,6 +134,7 @@ def _round(walk: _Walk) -> int | None:
         "archive_pick",
         queue=walk.queue,
         grace=walk.grace,
+        cancelled_grace=walk.cancelled_grace,
         after_at=walk.after_at,
         after=walk.after,
         skip=sorted(walk.skip),
@@ -116,25 +145,50 @@ def _round(walk: _Walk) -> int | None:
         return None
     chunks = [chunk for chunk, *_rest in page]
     partitions.ensure(ranges=[(low, high) for _id, _at, low, high in page if low is not None])
+    moved = _tried(walk, lambda: _move(chunks))
+    if moved is None:
+        return 0
+    walk.after, walk.after_at = page[-1][:2]
+    return moved
+
+
+def _dead_round(walk: _Walk) -> int | None:
+    """End and move the next dead letters of a queue; the number of jobs, or None when there are none left."""
+    found = archive_dead.next_page(
+        queue=walk.queue, grace=walk.grace, after=(walk.after_at, walk.after), jobs=walk.size
+    )
+    if found is None:
+        return None
+    (after_at, after), chunks = found
+    wanted = sorted(chunks.keys() - walk.skip)
+    if wanted:
+        partitions.ensure(ranges=[chunks[chunk] for chunk in wanted])
+        moved = _tried(walk, lambda: archive_dead.end_and_move(chunks=wanted, move=_move))
+        if moved is None:
+            return 0
+    else:
+        moved = 0
+    walk.after_at, walk.after = after_at, after
+    return moved
+
+
+def _tried(walk: _Walk, work: Callable[[], int]) -> int | None:
+    """Do one round's transaction; None when it is to be looked at once more, with what has been learnt."""
     try:
-        moved = store.repeated(lambda: _move(chunks))
+        return store.repeated(work)
     except _Drift as drift:
         log.error("not archived, because they do not hold the jobs they count: chunks %s", sorted(drift.chunks))
         walk.skip |= drift.chunks
-        return 0
     except errors.CheckViolation:
         # A purge may have dropped the partition between the look and the insert.
         walk.misses += 1
         if walk.misses > MOST_MISSES:
             raise
-        return 0
     except errors.QueryCanceled:
         if walk.size <= SMALLEST:
             raise
         walk.size //= 4
-        return 0
-    walk.after, walk.after_at = page[-1][:2]
-    return moved
+    return None
 
 
 def _move(chunks: list[int]) -> int:

@@ -1,5 +1,6 @@
 """Taking work: a lease over due chunks of one queue, and the jobs in them."""
 
+from collections.abc import Mapping
 from operator import attrgetter
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from queues import store
 from queues.codec import decode_document
 from queues.domain.records import BatchFacts, Claim, ClaimedChunk, Policy
 from queues.domain.states import Acknowledge, FailureMode
+from queues.services import events
 
 # A run is loaded as one document; beyond this many payload bytes it takes no further chunk.
 MAX_BYTES = 16 * 1024 * 1024
@@ -24,8 +26,18 @@ def policy(*, queue_id: int) -> Policy | None:
     return Policy(*values)
 
 
-def claim(*, policy: Policy, worker_id: UUID, want: int, lease: float, look: int = MAX_LOOK) -> Claim | None:
+def claim(
+    *,
+    policy: Policy,
+    worker_id: UUID,
+    want: int,
+    lease: float,
+    look: int = MAX_LOOK,
+    wants: Mapping[str, int] | None = None,
+) -> Claim | None:
     """Lease up to `want` jobs (at least one chunk) for `lease` seconds; None when nothing can be had now.
+
+    `wants` has other aims for some handlers: whose jobs a claim gets is known only when it has been made.
 
     None does not mean that the queue is empty: another worker may hold its last chunks, a limit may be
     reached, or a flush rule may not be met. `look` bounds the chunk rows that are looked at.
@@ -35,6 +47,8 @@ def claim(*, policy: Policy, worker_id: UUID, want: int, lease: float, look: int
         queue=policy.queue_id,
         worker=worker_id,
         want=want,
+        handlers=list(wants or ()),
+        wants=list((wants or {}).values()),
         lease=lease,
         max_bytes=MAX_BYTES,
         look=max(1, min(look, MAX_LOOK)),
@@ -55,4 +69,5 @@ def load(*, claim: Claim) -> None:
         batch, mode, parent, unstarted, stop_reason = line.split(" ")
         claim.batches[int(batch)] = BatchFacts(int(batch), FailureMode(mode), int(parent) or None, bool(stop_reason))
         if unstarted == "1":
-            store.run("start_batch", batches=[int(batch), int(parent)])
+            started = store.rows("start_batch", batches=[int(batch), int(parent)])
+            events.batches_started(batches=[number for (number,) in started])

@@ -10,8 +10,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from queues import store
 from queues.domain.states import WorkerState
-from queues.models import Worker
+from queues.models import Queue, Worker
 from queues.selectors.clock import database_now
+from queues.services.connections import threads_of, wanted_by
 from queues.services.counts import Problem
 
 OLDEST_POSTGRESQL = 140_000
@@ -51,12 +52,27 @@ def _database() -> Iterator[Problem]:
         yield Problem("database", "timezone", f"the session's is {zone}, Django's is {settings.TIME_ZONE}")
     if newest > sequence:
         yield Problem("database", "queues_job_id_seq", f"is at {sequence}, but job {newest} exists: ids would collide")
+    yield from _connections(most - reserved, used)
+
+
+def _connections(free: int, used: int) -> Iterator[Problem]:
+    """`free` is what the server has for us all, `used` what is open now."""
     alive = database_now() - timedelta(minutes=1)
-    workers = Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=alive).count()
-    free = most - reserved
-    if used > free * FULL or workers * CONNECTIONS_EACH > free * FULL:
-        message = f"{used} in use, {workers} workers want {CONNECTIONS_EACH} each, max_connections leaves {free}"
+    workers = list(Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=alive))
+    count, least = len(workers), len(workers) * CONNECTIONS_EACH
+    if used > free * FULL or least > free * FULL:
+        message = f"{used} in use, {count} workers want {CONNECTIONS_EACH} each, max_connections leaves {free}"
         yield Problem("database", "connections", message)
+        return
+    # What other processes hold now: web, control, beat, whoever else. The workers' own are open once they have worked.
+    others = max(used - least, 0)
+    wanted = wanted_by(workers, threads_of(Queue.objects.filter(concurrency__gt=1)), CONNECTIONS_EACH)
+    if others + wanted > free * FULL:
+        message = (
+            f"{count} workers may want {wanted} at their busiest, others hold {others}, max_connections leaves {free}: "
+            "fewer slots or threads, or a larger max_connections"
+        )
+        yield Problem("database", "connections", message, warning=True)
 
 
 def _time() -> Iterator[Problem]:

@@ -33,14 +33,14 @@ class Problem:
 
 
 def check_counts(*, progress: Progress | None = None) -> list[Problem]:
-    """Compare every chunk, batch, job, dead letter, unique key and slot with what it stands for.
+    """Compare every chunk, batch, job, dead letter, deleted job, unique key and slot with what it stands for.
 
     At most 1,000 problems are named. Reads everything once, in bounded pages: minutes on many millions.
     `progress` is told the table and the last id after each page.
     """
     report = progress or (lambda _table, _last: None)
     found: list[Problem] = []
-    for check in (_chunks, _batches, _jobs, _dead_letters, check_keys):
+    for check in (_chunks, _batches, _jobs, _dead_letters, _trash, check_keys):
         for problem in check(report):
             found.append(problem)
             if len(found) >= MOST_PROBLEMS:
@@ -87,6 +87,15 @@ def _dead_letters(report: Progress) -> Iterator[Problem]:
         for job in jobs:
             yield Problem("counts", f"dead letter {job}", "its job is not parked as dead")
         report("dead letters", after)
+
+
+def _trash(report: Progress) -> Iterator[Problem]:
+    after = 0
+    while (found := store.row("check_trash", after=after, limit=JOBS)) and found[0] is not None:
+        after, jobs = found
+        for job in jobs:
+            yield Problem("counts", f"deleted job {job}", "it is not parked in the trash")
+        report("deleted jobs", after)
 
 
 def check_keys(report: Progress = lambda _table, _last: None) -> Iterator[Problem]:

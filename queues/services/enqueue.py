@@ -1,20 +1,21 @@
 """Taking jobs in: one, or a batch of many, inside the caller's transaction when there is one."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
 from django.conf import settings
 
-from queues import codec, handlers, store
-from queues.domain.payload import DEFAULT_RULES, PayloadError
-from queues.domain.states import FailureMode, Priority
+from queues import codec, store
+from queues.domain.payload import DEFAULT_RULES, PayloadError, PayloadRules
+from queues.domain.states import AfterPolicy, FailureMode, Priority
 from queues.models import Batch
-from queues.services import announce
+from queues.services import announce, enqueue_limit, events, stages
 from queues.services.feed import (
+    BadPayload,
     EnqueueError,
+    EnqueueLimited,
     Feed,
     JobSpec,
     Target,
@@ -24,19 +25,9 @@ from queues.services.feed import (
     parse_run_at,
 )
 from queues.services.intake import Intake, take_all, take_keys
+from queues.services.lanes import HandlerRef, QueueLane, asked_by, find_lane, spread
 
-__all__ = ["EnqueueError", "JobSpec", "add_jobs", "enqueue", "enqueue_batch", "insert_one", "seal"]
-
-HandlerRef = str | Callable[..., Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    id: int
-    name: str
-    handler: str
-    chunk_size: int
-    priority: int
+__all__ = ["EnqueueError", "EnqueueLimited", "JobSpec", "add_jobs", "enqueue", "enqueue_batch", "insert_one", "seal"]
 
 
 def enqueue(
@@ -51,14 +42,26 @@ def enqueue(
     """Enqueue one job; returns its id, or None when an unfinished job holds the unique `key`.
 
     It is accepted when the caller's transaction commits, or at once without one. `payload` is any JSON value.
-    Raises `EnqueueError` before anything is written.
+    Raises `EnqueueError` before anything is written, `EnqueueLimited` when the queue takes no more for now.
     """
-    lane = _lane(handler, queue)
+    lane = find_lane(handler, queue)
     level = lane.priority if priority is None else parse_priority(priority)
     at = parse_run_at(run_at)
     if key is not None:
         check_key(key, "key")
-    return insert_one(queue_id=lane.id, handler=lane.handler, payload=payload, priority=level, run_at=at, key=key)
+    with store.atomic_if(lane.limit is not None):
+        enqueue_limit.pass_gate(queue_id=lane.id, queue=lane.name, limit=lane.limit)
+        job = insert_one(
+            queue_id=lane.id,
+            handler=lane.handler,
+            payload=payload,
+            priority=level,
+            run_at=at,
+            key=key,
+            rules=lane.rules,
+        )
+        enqueue_limit.charge(queue_id=lane.id, limit=lane.limit, jobs=int(job is not None))
+    return job
 
 
 def insert_one(
@@ -69,12 +72,13 @@ def insert_one(
     priority: int = Priority.NORMAL,
     run_at: datetime | None = None,
     key: str | None = None,
+    rules: PayloadRules = DEFAULT_RULES,
 ) -> int | None:
     """Write one job that has been checked but for its payload, and announce it."""
     try:
-        text = codec.encode(payload, DEFAULT_RULES)
+        text = codec.encode(payload, rules)
     except PayloadError as error:
-        raise EnqueueError(f"payload: {error}") from None
+        raise BadPayload(f"payload: {error}") from None
     with store.atomic():
         job: int = store.one("reserve_ids", sequence="queues_job_id_seq", wanted=1)
         if key is not None and not store.rows("take_keys", queue=queue_id, keys=[key], jobs=[job]):
@@ -109,6 +113,9 @@ def enqueue_batch(
     idempotency_key: str | None = None,
     callback: HandlerRef | None = None,
     callback_each_end: bool = False,
+    after: Iterable[Batch | int] = (),
+    after_policy: AfterPolicy | str = AfterPolicy.COMPLETED,
+    then: HandlerRef | None = None,
     split: bool = False,
     open: bool = False,
     created_by: str = "",
@@ -118,22 +125,35 @@ def enqueue_batch(
     `payloads` are JSON values, or `JobSpec` where a job differs; a generator keeps memory flat and may use the
     same connection. More than `BATCH_MAX_JOBS` need `split=True`, which makes a parent with parts. `key` gives
     each payload's unique key; jobs whose key an unfinished job holds are left out. The same `idempotency_key`
-    with the same content returns the first batch. `open=True` keeps the batch open for `add_jobs` until
-    `seal`. Raises `EnqueueError`, which names the place, with nothing written.
+    with the same content returns the first batch. `open=True` keeps the batch open for `add_jobs` until `seal`. It
+    waits until the batches of `after` have ended as `after_policy` wants; when it has itself, its kept results
+    become a batch of the handler `then`. `chunk_size` is the queue's business where it is not given: its boundaries
+    and its batch threshold. Raises `EnqueueError`, which names the place, with nothing written.
     """
-    lane = _lane(handler, queue)
-    size = min(lane.chunk_size, settings.BATCH_MAX_JOBS) if chunk_size is None else chunk_size
+    lane = find_lane(handler, queue)
+    size = lane.chunk_size if chunk_size is None else chunk_size
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= settings.BATCH_MAX_JOBS:
         raise EnqueueError(f"chunk_size: a whole number of 1 to {settings.BATCH_MAX_JOBS}, not {size!r}")
     level = lane.priority if priority is None else parse_priority(priority)
-    target = Target(lane.id, lane.name, lane.handler, size, level, parse_run_at(run_at), key, open)
-    head = _head(lane, size, name, metadata, failure_mode, idempotency_key, callback, created_by)
-    head["callback_each_end"] = callback_each_end
     if open and (split or key is not None):
         raise EnqueueError("open: an open batch can neither be split nor have unique keys")
     items = _some(payloads, split, may_be_empty=open)
+    if chunk_size is None and lane.batch_threshold is not None and not open:
+        size, items = spread(payloads, items, size, lane.batch_threshold)
+    at = parse_run_at(run_at)
+    target = Target(
+        lane.id, lane.name, lane.handler, size, level, at, key, held=open, rules=lane.rules, limit=lane.limit
+    )
+    head = _head(lane, size, name, metadata, failure_mode, idempotency_key, callback, created_by)
+    head["callback_each_end"] = callback_each_end
+    before = stages.parse_after(after, after_policy)
+    target.waits, head["after_policy"] = bool(before), str(after_policy)
+    if then is not None:
+        step = find_lane(then, None)
+        stages.check_then(queue_id=lane.id, then_queue=step.id)
+        head |= {"then_handler": step.handler, "then_queue": step.id}
     large = split and not (isinstance(payloads, Sized) and len(payloads) <= settings.BATCH_MAX_JOBS)
-    writer = _write_parts if large else _write_batch
+    writer = _following(_write_parts if large else _write_batch, before)
     with store.atomic():
         batch = _new_or_same(head, target, items, writer)
         announce.announce(queue_id=lane.id)
@@ -146,8 +166,10 @@ def add_jobs(batch: Batch | int, payloads: Iterable[Any]) -> int:
     with store.atomic():
         target, total = _open_target(batch)
         intake = Intake(batch.pk if isinstance(batch, Batch) else batch)
+        _gate(target)
         _fill(items, target, intake, settings.BATCH_MAX_JOBS - total)
         _complete(intake, sealed=False)
+        _charge(target, intake)
     return intake.total
 
 
@@ -157,9 +179,10 @@ def seal(batch: Batch | int) -> None:
         target, total = _open_target(batch)
         if not total:
             raise EnqueueError("a batch needs at least one job")
-        intake = Intake(batch.pk if isinstance(batch, Batch) else batch)
+        number = batch.pk if isinstance(batch, Batch) else batch
+        intake = Intake(number)
         _complete(intake, sealed=True)
-        store.run("release_held", batch=intake.batch_id, why="open")
+        stages.unseal(batch=number)
         announce.announce(queue_id=target.queue_id)
 
 
@@ -168,25 +191,21 @@ def _open_target(batch: Batch | int) -> tuple[Target, int]:
     found = store.row("lock_open_batch", batch=number)
     if found is None or found[6]:
         raise EnqueueError(f"batch {number} is not open")
-    _id, queue, name, handler, chunk_size, total, _stop, priority = found
-    return Target(queue, name, handler, chunk_size, priority, held=True), total
+    _id, queue, name, handler, chunk_size, total, _stop, priority, *wishes = found
+    rules, limit = asked_by(name, *wishes)
+    return Target(queue, name, handler, chunk_size, priority, held=True, rules=rules, limit=limit), total
 
 
-def _lane(handler: HandlerRef, queue: str | None) -> _Lane:
-    try:
-        found = handlers.find(handler)
-    except handlers.UnknownHandler as error:
-        raise EnqueueError(str(error)) from None
-    name = queue or found.queue
-    known = isinstance(name, str) and handlers.QUEUE_NAME.match(name)
-    row = store.row("queue_for_enqueue", name=name) if known else None
-    if row is None:
-        raise EnqueueError(f"unknown queue {name!r}; `manage.py sync_queues` makes the declared ones")
-    return _Lane(row[0], name, found.name, row[2], row[3])
+def _gate(target: Target) -> None:
+    enqueue_limit.pass_gate(queue_id=target.queue_id, queue=target.queue, limit=target.limit)
+
+
+def _charge(target: Target, intake: Intake) -> None:
+    enqueue_limit.charge(queue_id=target.queue_id, limit=target.limit, jobs=intake.total)
 
 
 def _head(
-    lane: _Lane,
+    lane: QueueLane,
     chunk_size: int,
     name: str,
     metadata: Mapping[str, Any] | None,
@@ -207,7 +226,7 @@ def _head(
         raise EnqueueError(f"metadata: {error}") from None
     if idempotency_key is not None:
         check_key(idempotency_key, "idempotency_key")
-    after = _lane(callback, None) if callback is not None else None
+    after = find_lane(callback, None) if callback is not None else None
     return {
         "queue": lane.id,
         "handler": lane.handler,
@@ -223,6 +242,9 @@ def _head(
         "callback_queue": after.id if after else None,
         "callback_each_end": False,
         "created_by": created_by,
+        "after_policy": AfterPolicy.COMPLETED.value,
+        "then_handler": "",
+        "then_queue": None,
     }
 
 
@@ -245,6 +267,15 @@ def _too_many(found: int | None) -> EnqueueError:
 
 
 Writer = Callable[[dict[str, Any], Target, Iterator[Any]], "tuple[int, Intake]"]
+
+
+def _following(write: Writer, before: list[int]) -> Writer:
+    def written(head: dict[str, Any], target: Target, items: Iterator[Any]) -> "tuple[int, Intake]":
+        batch, intake = write(head, target, items)
+        stages.follow(batch=batch, before=before)
+        return batch, intake
+
+    return written if before else write
 
 
 def _new_or_same(head: dict[str, Any], target: Target, items: Iterator[Any], write: Writer) -> int:
@@ -287,10 +318,12 @@ def _insert(head: dict[str, Any], **changed: Any) -> int:
 def _write_batch(head: dict[str, Any], target: Target, items: Iterator[Any]) -> tuple[int, Intake]:
     with store.atomic():
         intake = Intake(_insert(head))
+        _gate(target)  # after the idempotency key: the same batch again costs nothing
         if target.key is not None:
             items = _with_keys(items, target, intake)
         feed = _fill(items, target, intake, settings.BATCH_MAX_JOBS, hashed=bool(head["idempotency_key"]))
         _complete(intake, sealed=not target.held, content_hash=feed.digest.hexdigest())
+        _charge(target, intake)
     assert intake.batch_id is not None
     return intake.batch_id, intake
 
@@ -322,15 +355,19 @@ def _complete(intake: Intake, *, sealed: bool, content_hash: str = "") -> None:
         content_hash=content_hash,
         sealed=sealed,
     )
+    if sealed and intake.batch_id is not None:
+        events.batch_enqueued(batch_id=intake.batch_id)
 
 
 def _write_parts(head: dict[str, Any], target: Target, items: Iterator[Any]) -> tuple[int, Intake]:
     """A parent, and parts of at most `BATCH_MAX_JOBS` jobs as long as there are items."""
     with store.atomic():
         parent, whole = _insert(head, is_parent=True), Intake(None)
+        _gate(target)
         if target.key is not None:
             items = _with_keys(items, target, whole)
         as_part = {"parent": parent, "idempotency_key": None, "callback_handler": "", "callback_queue": None}
+        as_part |= {"then_handler": "", "then_queue": None}
         feed = Feed(items, target, settings.BATCH_MAX_JOBS, hashed=bool(head["idempotency_key"]))
         number = 0
         while feed.block is not None:
@@ -343,4 +380,5 @@ def _write_parts(head: dict[str, Any], target: Target, items: Iterator[Any]) -> 
             whole.total += part.total
         whole.batch_id = parent
         _complete(whole, sealed=True, content_hash=feed.digest.hexdigest())
+        _charge(target, whole)
     return parent, whole

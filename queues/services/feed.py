@@ -10,6 +10,7 @@ from typing import Any
 from queues import codec
 from queues.domain.chunking import PIECE, block_size
 from queues.domain.payload import DEFAULT_RULES, PayloadError, PayloadRules
+from queues.domain.records import EnqueueLimit
 from queues.domain.states import Priority
 
 # Priority and due time: what the jobs of a chunk have in common.
@@ -18,6 +19,18 @@ Lane = tuple[int, datetime | None]
 
 class EnqueueError(ValueError):
     """What was to be enqueued cannot be: the message names the place. Nothing was written."""
+
+
+class BadPayload(EnqueueError):
+    """A payload breaks the rules."""
+
+
+class EnqueueLimited(EnqueueError):
+    """The queue takes no more for now; it does after `retry_after` seconds, if nobody else was quicker."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,10 @@ class JobSpec:
 
 @dataclass(slots=True)
 class Target:
-    """Where jobs go. `key` makes each payload's unique key; `held` keeps the chunks from being claimed."""
+    """Where jobs go. `key` makes each payload's unique key.
+
+    `held` keeps the chunks from being claimed until the batch is sealed, `waits` until those before it have ended.
+    """
 
     queue_id: int
     queue: str
@@ -43,6 +59,8 @@ class Target:
     key: Callable[[Any], str] | None = None
     held: bool = False
     rules: PayloadRules = DEFAULT_RULES
+    limit: EnqueueLimit | None = None
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -99,7 +117,7 @@ class Feed:
         try:
             texts = codec.encode_block(payloads, self._target.rules, first_index=index)
         except PayloadError as error:
-            raise EnqueueError(str(error)) from None
+            raise BadPayload(str(error)) from None
         if self._hashed:
             for text, (priority, run_at) in zip(texts, lanes, strict=True):
                 self.digest.update(f"{priority}\t{moment(run_at)}\t{text}\n".encode())

@@ -3,7 +3,7 @@
 import csv
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 from queues.domain.payload import DEFAULT_RULES, JsonText
@@ -19,9 +19,14 @@ def format_of(suffix: str) -> str | None:
 
 
 class Feed:
-    """The jobs of one file. `line_of` knows afterwards in which line each one began."""
+    """The jobs of one file. `line_of` knows afterwards in which line each one began.
 
-    def __init__(self, stream: BinaryIO, form: str) -> None:
+    The first bad line raises; where there is somebody to tell of `flaws`, they hear of each and the reading goes on.
+    """
+
+    def __init__(self, stream: BinaryIO, form: str, flaws: Callable[[int, str], None] | None = None) -> None:
+        self._flaws = flaws
+        self.header: list[str] = []
         self._stream = stream
         self._form = form
         # Only where the distance between a job's place and its line changes: blank lines, fields over two lines.
@@ -38,6 +43,11 @@ class Feed:
         """The line of the job at this place, both counted as people and programs do: from 1 and from 0."""
         return place + self._offsets[bisect_right(self._places, place) - 1]
 
+    def _bad(self, line: int, why: str) -> None:
+        if self._flaws is None:
+            raise EnqueueError(f"line {line}: {why}")
+        self._flaws(line, why)
+
     def _starts(self, place: int, line: int) -> None:
         if line - place != self._offsets[-1]:
             self._places.append(place)
@@ -49,11 +59,15 @@ class Feed:
             self.lines += 1
             self.bytes_read += len(line)
             if len(line.rstrip(b"\r\n")) > longest:
-                raise EnqueueError(f"line {self.lines}: more than {longest:,} bytes")
+                self._bad(self.lines, f"more than {longest:,} bytes")
+                while not line.endswith(b"\n") and (line := self._stream.readline(longest)):
+                    self.bytes_read += len(line)
+                continue
             try:
                 text = line.decode("utf-8-sig" if self.lines == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise EnqueueError(f"line {self.lines}: not UTF-8 at byte {error.start + 1}") from None
+                self._bad(self.lines, f"not UTF-8 at byte {error.start + 1}")
+                continue
             yield text
 
     def _jsonl(self) -> Iterator[JsonText]:
@@ -71,20 +85,28 @@ class Feed:
         place, began = 0, 1
         for row in self._csv_rows(rows):
             if header is None:
-                header = _header(row, began)
+                self.header = header = _header(row, began)
             elif row:
                 if len(row) != len(header):
-                    raise EnqueueError(f"line {began}: {len(row)} fields, but the header has {len(header)}")
-                self._starts(place, began)
-                place += 1
-                yield dict(zip(header, row, strict=True))
+                    self._bad(began, f"{len(row)} fields, but the header has {len(header)}")
+                else:
+                    self._starts(place, began)
+                    place += 1
+                    yield dict(zip(header, row, strict=True))
             began = self.lines + 1
 
     def _csv_rows(self, rows: Iterable[list[str]]) -> Iterator[list[str]]:
-        try:
-            yield from rows
-        except csv.Error as error:
-            raise EnqueueError(f"line {self.lines}: {error}") from None
+        found = iter(rows)
+        while True:
+            try:
+                row = next(found)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                # The reader begins anew with the next line.
+                self._bad(self.lines, str(error))
+            else:
+                yield row
 
 
 def _header(row: list[str], line: int) -> list[str]:

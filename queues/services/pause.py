@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from queues.models import Queue
-from queues.services import announce, audit
+from queues.services import announce, audit, events
 
 
 class PauseRefused(ValueError):
@@ -30,6 +30,9 @@ def pause_queue(*, name: str, actor: str, source: str, reason: str = "", until: 
             reason=reason,
             until=until.isoformat() if until else None,
         )
+        facts = {"queue": name, "by": queue.paused_by, "reason": queue.pause_reason}
+        end = until.isoformat() if until else None
+        events.queue_changed(event="queue.paused", queue_id=queue.pk, facts={**facts, "until": end})
     return queue
 
 
@@ -42,6 +45,8 @@ def resume_queue(*, name: str, actor: str, source: str, reason: str = "") -> Que
         queue.paused_at, queue.paused_by, queue.pause_reason, queue.paused_until = None, "", "", None
         queue.save(update_fields=["paused_at", "paused_by", "pause_reason", "paused_until"])
         audit.record(actor=actor, source=source, action="resume queue", target=name, reason=reason)
+        facts = {"queue": name, "by": actor[:150], "reason": reason[:300]}
+        events.queue_changed(event="queue.resumed", queue_id=queue.pk, facts=facts)
         announce.announce(queue_id=queue.pk)
     return queue
 

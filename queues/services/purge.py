@@ -12,10 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from queues import store
-from queues.domain.states import BatchState, RunState, WorkerState
+from queues.domain.states import BatchState, Outcome, RunState, WorkerState
 from queues.models import (
     ArchivedJob,
     Attempt,
@@ -37,8 +37,9 @@ from queues.services import partitions
 LOOK = 50_000
 ROUND = 5_000
 TIMEOUT_MS = 20_000
-# How long one ring of beat may keep the control worker, which has other errands.
-RING_SECONDS = 2.0
+# Archived jobs of one retention that are counted by outcome for a person.
+COUNTED = 1_000_000
+_RETENTIONS = ("purge_after", "purge_cancelled_after", "purge_dead_after")
 # How much longer than its retention a row may wait for the partition that it is in to be dropped.
 PARTITION_PATIENCE = timedelta(days=7)
 
@@ -54,33 +55,38 @@ class _Kind:
     order: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pace:
-    """Who is told, and when to stop."""
+    """Who is told, and when to stop: not before one round has removed something, however short the time."""
 
-    tell: Progress
+    progress: Progress | None
     until: float | None
+    moved: bool = False
+
+    def tell(self, name: str, count: int) -> None:
+        """How many have been removed so far."""
+        self.moved = self.moved or count > 0
+        if self.progress is not None:
+            self.progress(name, count)
 
     @property
     def over(self) -> bool:
         """Whether the time is used up."""
-        return self.until is not None and monotonic() > self.until
+        return self.until is not None and self.moved and monotonic() > self.until
 
 
-def purge(
-    *, dry_run: bool = False, seconds: float | None = RING_SECONDS, progress: Progress | None = None
-) -> dict[str, int]:
+def purge(*, dry_run: bool = False, seconds: float | None = None, progress: Progress | None = None) -> dict[str, int]:
     """Remove what is past its retention; returns how much of what. With `dry_run`, counts it only.
 
-    Safe to run twice at once, and to end at any point: each kind stops after about `seconds` in all, None goes on
-    until nothing is left. `progress` is told what is purged and how many so far.
+    Safe to run twice at once, and to end at any point: it stops after about `seconds`, None goes on until nothing is
+    left. `progress` is told what is purged and how many so far.
     """
     now = database_now()
     if dry_run:
         return _counted(now)
-    pace = _Pace(progress or (lambda _name, _count: None), None if seconds is None else monotonic() + seconds)
+    pace = _Pace(progress, None if seconds is None else monotonic() + seconds)
     done = {"archive partitions": len(partitions.drop(before=_longest_kept(now)))}
-    done["archived jobs"] = sum(_purge_archived(*each, pace) for each in _archived(now))
+    done["archived jobs"] = sum(_purge_archived(past, pace) for past in _archived(now))
     done["batches"] = _purge_batches(now, pace)
     for kind in _kinds(now):
         done[kind.name] = _purge_kind(kind, pace)
@@ -89,7 +95,7 @@ def purge(
 
 def _counted(now: datetime) -> dict[str, int]:
     counted = {"archive partitions": len(partitions.over(before=_longest_kept(now)))}
-    counted["archived jobs"] = sum(_past(*each).count() for each in _archived(now))
+    counted["archived jobs"] = sum(past.rows().count() for past in _archived(now))
     counted["batches"] = sum(rows.count() for rows in _batches(now))
     return counted | {kind.name: kind.rows.count() for kind in _kinds(now)}
 
@@ -129,7 +135,7 @@ def _in_rounds(name: str, rows: Callable[[], "QuerySet[Any]"], remove: Callable[
     One look for each round would pass again and again over what the rounds before it have left dead.
     """
     done = 0
-    while True:
+    while not pace.over:
         before, found = done, list(rows().values_list("pk", flat=True)[:LOOK])
         for start in range(0, len(found), ROUND):
             with transaction.atomic():
@@ -139,29 +145,67 @@ def _in_rounds(name: str, rows: Callable[[], "QuerySet[Any]"], remove: Callable[
             if pace.over:
                 return done
         if len(found) < LOOK or done == before:
-            return done
+            break
+    return done
 
 
-def _archived(now: datetime) -> list[tuple[int, datetime]]:
-    """For each queue, when the archived jobs ended that go one by one."""
-    longest = _longest_kept(now)
-    found = []
-    for queue, kept in Queue.objects.values_list("pk", "purge_after"):
-        before = _before(now, kept)
-        waits = before <= longest
-        found.append((queue, _before(now, kept + PARTITION_PATIENCE.total_seconds()) if waits else before))
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Archived jobs of one queue that go one by one: those that ended so before a time. No outcomes: any."""
+
+    queue: int
+    name: str
+    before: datetime
+    outcomes: tuple[str, ...] | None
+
+    def rows(self) -> "QuerySet[ArchivedJob]":
+        """The jobs."""
+        found = ArchivedJob.objects.filter(queue=self.queue, finished_at__lt=self.before)
+        return found if self.outcomes is None else found.filter(outcome__in=self.outcomes)
+
+
+def purge_due_by_outcome() -> list[dict[str, Any]]:
+    """The archived jobs that the next purge would remove one by one, by queue and outcome; at most `COUNTED` of each
+    retention are counted (`exact` says whether these were all). Whole partitions are not among them."""
+    found: list[dict[str, Any]] = []
+    for past in _archived(database_now()):
+        keys = past.rows().order_by("finished_at", "pk").values("pk")[:COUNTED]
+        groups = list(
+            ArchivedJob.objects.filter(pk__in=keys).values_list("outcome").annotate(Count("pk")).order_by("outcome")
+        )
+        exact = sum(jobs for _outcome, jobs in groups) < COUNTED
+        found += [{"queue": past.name, "outcome": outcome, "jobs": jobs, "exact": exact} for outcome, jobs in groups]
     return found
 
 
-def _past(queue: int, before: datetime) -> "QuerySet[ArchivedJob]":
-    return ArchivedJob.objects.filter(queue=queue, finished_at__lt=before)
+def partitions_due() -> list[int]:
+    """The partitions of the archive that the next purge would drop whole: nothing in them is kept any more."""
+    return partitions.over(before=_longest_kept(database_now()))
 
 
-def _purge_archived(queue: int, before: datetime, pace: _Pace) -> int:
+def _archived(now: datetime) -> list[_Past]:
+    """What goes one by one: each queue's jobs by how long it keeps those of an outcome."""
+    longest = _longest_kept(now)
+    found = []
+    for queue, name, usual, cancelled, dead in Queue.objects.values_list("pk", "name", *_RETENTIONS):
+        kept = {usual: [Outcome.SUCCEEDED.value, Outcome.DELETED.value]}
+        kept.setdefault(usual if cancelled is None else cancelled, []).append(Outcome.CANCELLED.value)
+        kept.setdefault(usual if dead is None else dead, []).append(Outcome.DEAD.value)
+        for seconds, outcomes in kept.items():
+            before = _before(now, seconds)
+            if before <= longest:
+                before = _before(now, seconds + PARTITION_PATIENCE.total_seconds())
+            found.append(_Past(queue, name, before, tuple(outcomes) if len(kept) > 1 else None))
+    return found
+
+
+def _purge_archived(past: _Past, pace: _Pace) -> int:
+    outcomes = None if past.outcomes is None else list(past.outcomes)
+
     def remove(jobs: list[Any]) -> int:
-        return int(store.one("purge_archived", jobs=jobs, queue=queue, before=before))
+        return int(store.one("purge_archived", jobs=jobs, queue=past.queue, before=past.before, outcomes=outcomes))
 
-    return _in_rounds("archived jobs", lambda: _past(queue, before).order_by("finished_at", "pk"), remove, pace)
+    return _in_rounds("archived jobs", lambda: past.rows().order_by("finished_at", "pk"), remove, pace)
 
 
 def _batches(now: datetime) -> Iterator["QuerySet[Batch]"]:
@@ -183,6 +227,8 @@ def _purge_batches(now: datetime, pace: _Pace) -> int:
     done = 0
     for _turn in (1, 2):
         for rows in _batches(now):
+            if pace.over:
+                return done
             for batch in list(rows.order_by("finished_at").values_list("pk", flat=True)[:ROUND]):
                 done += _purge_batch(rows, batch)
                 pace.tell("batches", done)
@@ -205,8 +251,8 @@ def _purge_batch(rows: "QuerySet[Batch]", batch: int) -> int:
 
 def _longest_kept(now: datetime) -> datetime:
     """What ended before this time no queue keeps."""
-    kept = Queue.objects.order_by("-purge_after").values_list("purge_after", flat=True).first()
-    return _before(now, settings.PURGE_AFTER if kept is None else kept)
+    kept = [seconds for row in Queue.objects.values_list(*_RETENTIONS) for seconds in row if seconds is not None]
+    return _before(now, max(kept, default=settings.PURGE_AFTER))
 
 
 def _before(now: datetime, seconds: float) -> datetime:

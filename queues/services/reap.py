@@ -11,6 +11,7 @@ import uuid
 
 from queues import handlers, store
 from queues.domain.outcomes import Failure
+from queues.domain.pausing import hold_paused
 from queues.domain.records import BatchFacts, Claim, ClaimedChunk, Timing
 from queues.domain.settlement import (
     Ended,
@@ -22,7 +23,7 @@ from queues.domain.settlement import (
     plan,
 )
 from queues.domain.states import AttemptKind, ChunkState, FailureMode, HeldWhy, StopReason
-from queues.services import announce, finish, workers
+from queues.services import announce, events, finish, workers
 from queues.services.claim import policy as read_policy
 from queues.services.settle import write_plan
 from queues.services.stop import families, stop_locked
@@ -51,18 +52,24 @@ def reap() -> int:
     return reaped
 
 
-def reap_run(*, run_id: int) -> bool:
-    """Take one run back if its lease has ended; False when it is not this caller's to take."""
-    lost = store.repeated(lambda: _reap(run_id))
-    if lost is None:
+def reap_run(*, run_id: int, expire: bool = False) -> bool:
+    """Take one run back if its lease has ended; False when it is not this caller's to take.
+
+    With `expire` its lease ends here, however long it was to last: its worker is known to be gone.
+    """
+    batches = store.repeated(lambda: _reap(run_id, expire))
+    if batches is None:
         return False
     log.warning("run %s was lost; its chunks go back", run_id)
-    finish.finish(batches=lost.batch_ids)
+    finish.finish(batches=batches)
     return True
 
 
-def _reap(run_id: int) -> Claim | None:
+def _reap(run_id: int, expire: bool) -> set[int] | None:
+    """The batches that may have ended by it, or None if the run is not there to be taken."""
     with store.atomic():
+        if expire:  # here, and not before: a worker that lives after all could renew it in between
+            store.run("expire_run", run=run_id)
         found = store.row("lose_run", run=run_id)
         if found is None:
             return None
@@ -70,21 +77,23 @@ def _reap(run_id: int) -> Claim | None:
         store.run("free_slot", run=run_id)
         policy = read_policy(queue_id=queue_id)
         assert policy is not None  # a queue with chunks cannot be deleted
+        events.run_lost(run_id=run_id, queue=policy.name, worker=worker_id, marked_job=marked)
         claim = Claim(run_id, worker_id or uuid.UUID(int=0), policy, "", [])
         for batch, mode, parent, stopping in store.rows("run_batches", run=run_id):
             claim.batches[batch] = BatchFacts(batch, FailureMode(mode), parent, stopping)
         ended = _blame(claim, marked)
-        stops, stopping_now = _lock(claim, ended)
+        stops, stopping_now, paused = _lock(claim, ended)
         claim.chunks = [ClaimedChunk(*values) for values in store.rows("run_chunks", run=run_id)]
         if not claim.chunks:
-            return claim
+            return set()
         claim.handler = claim.chunks[0].handler
-        _settle_marked(claim, ended, stopping_now)
-        _halve(claim, stopping_now)
-        _return(claim, stopping_now)
-        stop_locked(batches=families(batches=stops), reason=StopReason.FAIL_FAST)
+        _settle_marked(claim, ended, stopping_now, paused)
+        _halve(claim, stopping_now, paused)
+        _return(claim, stopping_now, paused)
+        stopped = families(batches=stops)
+        stop_locked(batches=stopped, reason=StopReason.FAIL_FAST)
         announce.announce(queue_id=queue_id)
-        return claim
+        return {*claim.batch_ids, *stopped}
 
 
 def _blame(claim: Claim, marked: int | None) -> Ended:
@@ -100,8 +109,8 @@ def _blame(claim: Claim, marked: int | None) -> Ended:
     return Ended(others={0: LOST})
 
 
-def _lock(claim: Claim, ended: Ended) -> tuple[set[int], set[int]]:
-    """Lock the batches; returns those that this loss stops, and all that are stopping."""
+def _lock(claim: Claim, ended: Ended) -> tuple[set[int], set[int], set[int]]:
+    """Lock the batches; returns those that this loss stops, all that are stopping, and the paused ones."""
     batches = sorted(claim.batches)
     deaths = judge(claim, ended) if ended.any else {}
     # The marked job's batch is known by its chunk only, which is not locked yet: a careful run has one chunk.
@@ -110,19 +119,21 @@ def _lock(claim: Claim, ended: Ended) -> tuple[set[int], set[int]]:
         locked = store.rows("lock_batches", batches=sorted({*batches, *families(batches=stops)}))
     else:
         locked = store.rows("lock_batches_share", batches=batches) if batches else []
-    return stops, {batch for batch, reason in locked if reason} | set(families(batches=stops))
+    stopping = {batch for batch, reason, _paused in locked if reason} | set(families(batches=stops))
+    return stops, stopping, {batch for batch, _reason, paused in locked if paused}
 
 
-def _settle_marked(claim: Claim, ended: Ended, stopping: set[int]) -> None:
+def _settle_marked(claim: Claim, ended: Ended, stopping: set[int], paused: set[int]) -> None:
     if not ended.any:
         return
     chunk = claim.chunks[0]
     progress = {chunk.id: Progress.of(chunk)}
     made = plan(claim, progress, ended, judge(claim, ended), stopping=stopping, final=False, uniform=random.random)
+    hold_paused(claim, made, paused=paused)
     write_plan(claim, made, Timing())
 
 
-def _halve(claim: Claim, stopping: set[int]) -> None:
+def _halve(claim: Claim, stopping: set[int], paused: set[int]) -> None:
     """Cut the chunks of a handler that takes all jobs at once, when running alone has not named a killer."""
     if not claim.careful or not _is_whole(claim.handler):
         return
@@ -145,7 +156,9 @@ def _halve(claim: Claim, stopping: set[int]) -> None:
             job_ids=half,
         )
         moves = [Move(job, chunk.id, 0, 0, None) for job in half]
-        write_plan(claim, Plan(new_chunks=[new], moves=moves), Timing())
+        made = Plan(new_chunks=[new], moves=moves)
+        hold_paused(claim, made, paused=paused)
+        write_plan(claim, made, Timing())
         store.run("shrink_chunk", chunk=chunk.id, gone=len(half))
 
 
@@ -156,8 +169,9 @@ def _is_whole(name: str) -> bool:
         return False
 
 
-def _return(claim: Claim, stopping: set[int]) -> None:
+def _return(claim: Claim, stopping: set[int], paused: set[int]) -> None:
     cancel = [chunk.id for chunk in claim.chunks if chunk.batch_id in stopping]
-    store.run("return_chunks", run=claim.run_id, cancel=cancel)
+    hold = [chunk.id for chunk in claim.chunks if chunk.batch_id in paused]
+    store.run("return_chunks", run=claim.run_id, cancel=cancel, hold=hold)
     if cancel:
         store.run("free_chunk_keys", chunks=cancel)

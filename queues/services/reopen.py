@@ -19,4 +19,5 @@ def reopen(*, batches: Collection[int]) -> None:
         succeeded=None,
         dead=None,
         cancelled=None,
+        error_digest=None,
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
+from django.db.models import Q
 
 from queues import store
 from queues.domain.states import BatchState, ChunkState, HeldWhy, Outcome
@@ -142,8 +143,13 @@ def _leave_chunks(rows: list[ArchivedJob]) -> None:
 
 
 def _new_chunks(lanes: dict[_Lane, list[ArchivedJob]]) -> dict[int, int]:
-    """One ready chunk for each lane; the new chunk of each job."""
+    """One chunk for each lane, ready unless its batch is paused; the new chunk of each job."""
     first = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(lanes))
+    paused = set(
+        Batch.objects.filter(pk__in={lane[1] for lane in lanes if lane[1] is not None})
+        .filter(Q(paused_at__isnull=False) | Q(parent__paused_at__isnull=False))
+        .values_list("pk", flat=True)
+    )
     chunks: dict[int, int] = {}
     groups = []
     for number, ((queue, batch, handler, priority), rows) in enumerate(lanes.items(), first):
@@ -156,8 +162,9 @@ def _new_chunks(lanes: dict[_Lane, list[ArchivedJob]]) -> dict[int, int]:
                 "handler": handler,
                 "priority": priority,
                 "delay": 0.0,
-                "state": ChunkState.READY,
-                "held_why": HeldWhy.NONE,
+                "state": ChunkState.HELD if batch in paused else ChunkState.READY,
+                "held_why": HeldWhy.PAUSED if batch in paused else HeldWhy.NONE,
+                "again": True,
                 "bytes": sum(len(row.payload.encode()) for row in rows),
                 "job_ids": [row.pk for row in rows],
                 "solo": False,

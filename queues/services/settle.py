@@ -6,6 +6,7 @@ only the answer was lost; the run's step tells which.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 
 from queues import store
 from queues.domain.outcomes import Failure
+from queues.domain.pausing import hold_paused
 from queues.domain.records import Claim, Timing
 from queues.domain.settlement import (
     Dead,
@@ -25,6 +27,7 @@ from queues.domain.settlement import (
     plan,
 )
 from queues.domain.states import ChunkState, DeadReason, RunState, StopReason
+from queues.services import deaths, events, finish
 from queues.services.stop import families, stop_locked
 
 
@@ -63,7 +66,8 @@ def settle(
     """Write what has ended since the last commit; with `final`, end the run and give back the rest.
 
     Returns the chunks still leased, as they now stand, and the batches known to be stopping. One transaction,
-    repeated on a deadlock. Raises `LeaseLost`, with nothing written.
+    repeated on a deadlock; after it, those idle batches end that a death has stopped. Raises `LeaseLost`, with
+    nothing written.
     """
     deaths = judge(claim, ended)
     stops = fail_fast_batches(claim, deaths)
@@ -76,13 +80,18 @@ def settle(
                 return leased_progress(claim.run_id), set()
             if final and claim.policy.limited:
                 store.run("free_slot", run=claim.run_id)
-            stopping = _lock_batches(claim, ended, deaths, stops, final=final)
+            stopping, paused = _lock_batches(claim, ended, deaths, stops, final=final)
             made = plan(claim, progress, ended, deaths, stopping=stopping, final=final, uniform=uniform)
+            hold_paused(claim, made, paused=paused)
             write_plan(claim, made, timing or Timing())
             stop_locked(batches=families(batches=stops), reason=StopReason.FAIL_FAST)
             return _left(progress, made), stopping
 
-    return store.repeated(work)
+    result = store.repeated(work)
+    if stops:
+        # Should this fail, the caller settles again: the commit is recognised as its own, and this is repeated.
+        finish.finish(batches={*families(batches=stops)} - {*claim.batch_ids})
+    return result
 
 
 def leased_progress(run_id: int) -> dict[int, Progress]:
@@ -106,22 +115,22 @@ def _own_commit(claim: Claim, step: int, expected: RunState) -> None:
 
 def _lock_batches(
     claim: Claim, ended: Ended, deaths: dict[int, DeadReason], stops: set[int], *, final: bool
-) -> set[int]:
-    """Lock what the plan may add unfinished work to; returns the batches that are stopping.
+) -> tuple[set[int], set[int]]:
+    """Lock what the plan may add unfinished work to; returns the batches that are stopping, and the paused ones.
 
     Alone where a death stops them, else shared: an upgrade later in the transaction could deadlock.
     """
     batches = claim.batch_ids
     if not batches:
-        return set()
+        return set(), set()
     if stops:
         locked = store.rows("lock_batches", batches=sorted({*batches, *families(batches=stops)}))
     elif final or ended.others:
         locked = store.rows("lock_batches_share", batches=batches)
     else:
-        return {batch for (batch,) in store.rows("stopping", batches=batches)}
-    stopped = {batch for batch, reason in locked if reason}
-    return stopped | set(families(batches=stops))
+        return {batch for (batch,) in store.rows("stopping", batches=batches)}, set()
+    stopped = {batch for batch, reason, _paused in locked if reason}
+    return stopped | set(families(batches=stops)), {batch for batch, _reason, paused in locked if paused}
 
 
 def _left(progress: dict[int, Progress], made: Plan) -> dict[int, Progress]:
@@ -150,6 +159,9 @@ def _new_chunks(claim: Claim, made: Plan) -> list[int]:
         return []
     first = store.one("reserve_ids", sequence="queues_chunk_id_seq", wanted=len(made.new_chunks))
     ids = list(range(first, first + len(made.new_chunks)))
+    origins: defaultdict[int | None, set[int]] = defaultdict(set)
+    for move in made.moves:
+        origins[move.new].add(move.old_chunk)
     groups = [
         {
             "id": new_id,
@@ -167,9 +179,11 @@ def _new_chunks(claim: Claim, made: Plan) -> list[int]:
             "losses": new.losses,
             "tries": 0,
             "has_keys": new.has_keys,
+            "again": new.again and new.state is not ChunkState.PARKED,
             "run": claim.run_id,
+            "origins": sorted(origins[place]),
         }
-        for new_id, new in zip(ids, made.new_chunks, strict=True)
+        for place, (new_id, new) in enumerate(zip(ids, made.new_chunks, strict=True))
     ]
     store.run("new_chunks", groups=orjson.dumps(groups).decode())
     return ids
@@ -209,6 +223,8 @@ def _write_failures(claim: Claim, made: Plan) -> None:
             handler=claim.handler,
             letters=orjson.dumps(letters).decode(),
         )
+        deaths.follow(queue_id=claim.policy.queue_id, handler=claim.handler, jobs=[dead.job_id for dead in made.dead])
+    events.jobs_retried(claim=claim, made=made)
 
 
 def _attempt(job: int, failure: Failure, now: float) -> dict[str, Any]:

@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, Min
 
 from queues import handlers, store
+from queues.domain.spans import span
 from queues.domain.states import ChunkState, RunState, WorkerState
 from queues.models import Batch, Chunk, Queue, Run, Worker
 from queues.selectors.clock import database_now
 from queues.services.counts import Problem, check_keys, check_slots
+from queues.services.standstill import check_standstill
 from queues.services.workers import SILENT_AFTER
 
 # Well beyond what the rings (reap every 2 s, finish every 5 s, drive every second) may take on a busy machine.
 PATIENCE = timedelta(seconds=60)
 ARCHIVE_PATIENCE = timedelta(hours=1)
+MANY_FAILURES = 3
 # Chunk rows of each queue that are looked at for their handlers.
 LOOKED_AT = 5_000
 
@@ -27,12 +30,17 @@ def check_stuck() -> list[Problem]:
         *_unannounced(now),
         *_missed_ends(now),
         *_silent_workers(now),
-        *_nobody_works(now),
+        *check_standstill(now, PATIENCE),
         *_handlers(),
         *_archiving(now),
         *check_slots(),
         *check_keys(),
     ]
+
+
+def check_now(now: datetime) -> list[Problem]:
+    """What of it can be looked at every few seconds: what stands still while somebody watches."""
+    return [*check_standstill(now, PATIENCE), *_expired_runs(now), *_missed_ends(now), *check_slots()]
 
 
 def _expired_runs(now: datetime) -> Iterator[Problem]:
@@ -47,11 +55,19 @@ def _expired_runs(now: datetime) -> Iterator[Problem]:
 def _unannounced(now: datetime) -> Iterator[Problem]:
     batches = Batch.objects.filter(queued_at=None, state="running", sealed_at__lt=now - PATIENCE)
     waiting = batches.filter(created_at__lt=now - PATIENCE, queue__paused_at=None)
-    found = waiting.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    # Nobody needs to hear of a batch that waits for others.
+    for links in ("links_before", "parent__links_before"):
+        waiting = waiting.exclude(**{f"{links}__before__state": "running"})
+    found = waiting.aggregate(count=Count("pk"), oldest=Min("sealed_at"))
     if found["count"]:
         since = _ago(now, found["oldest"])
         message = f"{found['count']:,} have not been announced, the oldest for {since}"
         yield Problem("hand-over", "batches", f"{message}: is the broker reachable, is `drive` rung?")
+    # Some failures in a row: one alone may be a broker that was being restarted.
+    failing = Queue.objects.filter(hint_failures__gte=MANY_FAILURES, hint_failed_at__gte=now - PATIENCE)
+    for queue in failing.order_by("name"):
+        times = f"{queue.hint_failures:,} messages in a row could not be sent"
+        yield Problem("hand-over", f"queue {queue.name}", f"{times}, the last one: {queue.hint_error}", warning=True)
 
 
 def _missed_ends(now: datetime) -> Iterator[Problem]:
@@ -71,16 +87,6 @@ def _silent_workers(now: datetime) -> Iterator[Problem]:
         yield Problem("workers", f"worker {worker.name}", f"not heard of for {since}, and not taken for stopped")
 
 
-def _nobody_works(now: datetime) -> Iterator[Problem]:
-    heard = Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=now - PATIENCE)
-    if heard.exists():
-        return
-    for queue, seconds in store.rows("oldest_due"):
-        if seconds > PATIENCE.total_seconds():
-            since = _span(timedelta(seconds=seconds))
-            yield Problem("workers", f"queue {queue}", f"work is due for {since}, and no worker is alive")
-
-
 def _handlers() -> Iterator[Problem]:
     known = {handler.name for handler in handlers.known()}
     served = {handler.queue for handler in handlers.known()}
@@ -98,12 +104,14 @@ def _handlers() -> Iterator[Problem]:
 
 
 def _archiving(now: datetime) -> Iterator[Problem]:
+    patience = ARCHIVE_PATIENCE.total_seconds()
     for queue in Queue.objects.all():
-        grace = queue.archive_after + ARCHIVE_PATIENCE.total_seconds()
+        cancelled = queue.archive_cancelled_after
         page = store.rows(
             "archive_pick",
             queue=queue.pk,
-            grace=grace,
+            grace=queue.archive_after + patience,
+            cancelled_grace=None if cancelled is None else cancelled + patience,
             after_at=datetime(1, 1, 1, tzinfo=now.tzinfo),
             after=0,
             skip=[],
@@ -117,13 +125,4 @@ def _archiving(now: datetime) -> Iterator[Problem]:
 
 
 def _ago(now: datetime, moment: datetime) -> str:
-    return _span(now - moment)
-
-
-def _span(length: timedelta) -> str:
-    """A length of time as a person says it."""
-    seconds = int(length.total_seconds())
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return span(now - moment)

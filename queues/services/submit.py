@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from queues import handlers
+from queues.domain.columns import BadCell, Shape
 from queues.models import Batch, Queue
 from queues.services.enqueue import enqueue_batch
 from queues.services.feed import EnqueueError
@@ -21,12 +22,13 @@ def submit(
     handler: str,
     queue: str | None,
     progress: Callable[[int], None] | None = None,
+    shape: Shape | None = None,
     **options: Any,
 ) -> Batch:
     """Enqueue the lines of a JSONL or CSV (`form`) stream; `progress` hears how many bytes were read.
 
-    `options` are those of `enqueue_batch`. Memory stays flat. Raises `EnqueueError`, which names the line, with
-    nothing written.
+    `shape` makes a payload of a row of CSV. `options` are those of `enqueue_batch`. Memory stays flat. Raises
+    `EnqueueError`, which names the line, with nothing written.
     """
     feed = Feed(stream, form)
 
@@ -34,7 +36,7 @@ def submit(
         for place, payload in enumerate(feed.payloads()):
             if progress is not None and place % REPORT_EVERY == 0:
                 progress(feed.bytes_read)
-            yield payload
+            yield payload if shape is None else _shaped(shape, payload, feed.line_of(place))
 
     try:
         return enqueue_batch(handler, payloads(), queue=queue, **options)
@@ -44,6 +46,13 @@ def submit(
         if found is None:
             raise
         raise EnqueueError(f"line {feed.line_of(int(found[1]))}: {str(error)[found.end() :]}") from None
+
+
+def _shaped(shape: Shape, row: dict[str, str], line: int) -> Any:
+    try:
+        return shape(row)
+    except BadCell as error:
+        raise EnqueueError(f"line {line}: {error}") from None
 
 
 def resolve(*, target: str) -> tuple[str, str | None]:

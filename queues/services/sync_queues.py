@@ -16,18 +16,24 @@ def sync_queues() -> list[str]:
     made = []
     with transaction.atomic():
         for declared in handlers.declared_queues():
-            policy = {**settings.QUEUE_DEFAULTS, **declared.policy}
-            try:
-                queue = Queue(name=declared.name, **policy)
-                queue.full_clean(validate_unique=False)
-            except (TypeError, ValidationError) as error:
-                raise handlers.DeclarationError(f"queue {declared.name!r}: {error}") from None
-            _row, created = Queue.objects.get_or_create(name=declared.name, defaults=policy)
-            if created:
+            if sync_queue(declared=declared):
                 made.append(declared.name)
         for queue in Queue.objects.filter(max_runs__isnull=False):
             sync_slots(queue=queue)
     return made
+
+
+def sync_queue(*, declared: handlers.DeclaredQueue) -> bool:
+    """Create the row of one declared queue if there is none. Raises `DeclarationError`."""
+    policy = {**settings.QUEUE_DEFAULTS, **declared.policy}
+    try:
+        Queue(name=declared.name, **policy).full_clean(validate_unique=False)
+    except (TypeError, ValidationError) as error:
+        raise handlers.DeclarationError(f"queue {declared.name!r}: {error}") from None
+    queue, created = Queue.objects.get_or_create(name=declared.name, defaults=policy)
+    if created and queue.max_runs is not None:
+        sync_slots(queue=queue)
+    return created
 
 
 def sync_slots(*, queue: Queue) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from queues import store
+from queues import signals, store
 from queues.domain.states import WorkerState
 
 # Seconds without a heartbeat after which a worker is taken for gone, where its process cannot be looked at.
@@ -68,6 +68,7 @@ def register(*, identity: Identity, queues: list[str]) -> None:
         version=product_version(),
         queues=queues,
     )
+    signals.tell(signals.worker_started, **_facts(identity.id, identity.name), host=identity.host, queues=queues)
 
 
 def beat(*, worker_id: uuid.UUID, state: WorkerState, processed: int, failed: int) -> bool:
@@ -75,9 +76,10 @@ def beat(*, worker_id: uuid.UUID, state: WorkerState, processed: int, failed: in
     return bool(store.run("beat_worker", worker=worker_id, state=state.value, processed=processed, failed=failed))
 
 
-def leave(*, worker_id: uuid.UUID, processed: int = 0, failed: int = 0) -> None:
-    """The worker has stopped."""
-    store.run("stop_worker", worker=worker_id, processed=processed, failed=failed)
+def leave(*, worker_id: uuid.UUID, processed: int = 0, failed: int = 0, silent: bool = False) -> None:
+    """The worker has stopped; `silent`: others have found it gone."""
+    for name in store.rows("stop_worker", worker=worker_id, processed=processed, failed=failed):
+        signals.tell(signals.worker_stopped, **_facts(worker_id, *name), silent=silent)
 
 
 def bury_dead() -> int:
@@ -89,14 +91,21 @@ def bury_dead() -> int:
     for worker, pid, started in store.rows("workers_here", machine=machine()):
         if not _alive(pid, started):
             store.run("end_leases", worker=worker)
-            leave(worker_id=worker)
+            leave(worker_id=worker, silent=True)
             dead += 1
     return dead
 
 
 def bury_silent() -> int:
     """Mark workers stopped that have not been heard of for a minute; returns how many."""
-    return store.run("silent_workers", seconds=SILENT_AFTER)
+    found = store.rows("silent_workers", seconds=SILENT_AFTER)
+    for worker, name in found:
+        signals.tell(signals.worker_stopped, **_facts(worker, name), silent=True)
+    return len(found)
+
+
+def _facts(worker: uuid.UUID, name: str) -> dict[str, str]:
+    return {"worker": str(worker), "name": name}
 
 
 def _alive(pid: int, started: float) -> bool:

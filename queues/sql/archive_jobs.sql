@@ -32,9 +32,10 @@ kept AS (
                 WHEN g.own_state = 'trashed' THEN 'deleted'
                 WHEN m.bit OR c.state = 'done' THEN 'succeeded'
                 WHEN c.held_why = 'trashed' THEN 'deleted'
+                WHEN c.held_why = 'dead' THEN 'dead'
                 ELSE 'cancelled' END,
            g.payload, g.failures,
-           -- A chunk of jobs that were tried again is younger than its jobs.
+           -- A chunk of deleted or restored jobs is younger than its jobs; one of retried jobs is as old.
            CASE WHEN c.first_id IS NULL THEN coalesce(c.batch_created_at, c.created_at) ELSE c.created_at END,
            c.finished_at, clock_timestamp()
     FROM gone g JOIN chunk c ON c.id = g.chunk_id JOIN member m ON m.id = g.id

@@ -12,7 +12,8 @@ SELECT p.id, p.batch_id, p.state, p.held_why, p.size, p.succeeded, p.cancelled,
            (SELECT count(*) FROM queues_archivedjob a
             WHERE a.id >= p.first_id AND a.id < p.first_id + p.span AND a.chunk_id = p.id)
            + (SELECT count(*) FROM queues_archivedjob a WHERE a.id = ANY(p.job_ids) AND a.chunk_id = p.id) END,
-       p.finished_at > statement_timestamp() - make_interval(secs => q.purge_after),
+       p.finished_at > statement_timestamp()
+       - make_interval(secs => least(q.purge_after, q.purge_cancelled_after, q.purge_dead_after)),
        r.state
 FROM page p
 LEFT JOIN queues_queue q ON q.id = p.queue_id

@@ -4,6 +4,8 @@
 --   locked. A fixed large LIMIT would lock hundreds of big chunks and starve the other workers.
 -- One index descent for each priority (LATERAL): rows of a high priority that are not yet due are never
 --   walked over. `statement_timestamp()` and not `clock_timestamp()`: a volatile bound can use no index.
+-- `wants` are aims of `handlers`, whose jobs take unlike times, learned from their last runs; whose turn it is shows only
+--   here. `want` is for all others. What is locked for a handler with a larger aim is let go with this statement.
 -- taken: judged over the rows that are locked here. A count would let two workers fire one flush.
 -- id = ANY(ARRAY(...)): the join form becomes a hash join under a generic plan and grows with the table.
 WITH queue AS MATERIALIZED (
@@ -11,6 +13,12 @@ WITH queue AS MATERIALIZED (
            acknowledge IN ('all_or_nothing', 'last_successful') AS one_batch
     FROM queues_queue
     WHERE id = %(queue)s::bigint AND (paused_at IS NULL OR paused_until <= statement_timestamp())
+),
+aims AS MATERIALIZED (
+    SELECT handler, want FROM unnest(%(handlers)s::text[], %(wants)s::bigint[]) AS aim(handler, want)
+),
+most AS MATERIALIZED (
+    SELECT greatest(%(want)s::bigint, max(want)) AS want FROM aims
 ),
 due AS MATERIALIZED (
     SELECT count(*) AS chunks
@@ -30,7 +38,7 @@ due AS MATERIALIZED (
         ) first
         WINDOW line AS (ORDER BY priority, run_at, id ROWS UNBOUNDED PRECEDING)
     ) summed
-    WHERE jobs_before < %(want)s::bigint AND bytes_before < %(max_bytes)s::bigint
+    WHERE jobs_before < (SELECT want FROM most) AND bytes_before < %(max_bytes)s::bigint
 ),
 slot AS MATERIALIZED (
     SELECT s.id
@@ -49,8 +57,7 @@ bucket AS MATERIALIZED (
     FOR NO KEY UPDATE
 ),
 gate AS MATERIALIZED (
-    SELECT CASE WHEN q.rate_limit IS NULL THEN %(want)s::bigint
-                ELSE least(%(want)s::bigint, ceil(b.tokens)::bigint) END AS want
+    SELECT CASE WHEN q.rate_limit IS NOT NULL THEN ceil(b.tokens)::bigint END AS want
     FROM queue q LEFT JOIN bucket b ON b.id = q.id
     WHERE (q.max_runs IS NULL OR EXISTS (SELECT FROM slot)) AND (q.rate_limit IS NULL OR b.tokens > 0)
 ),
@@ -70,7 +77,8 @@ locked AS MATERIALIZED (
     LIMIT (SELECT chunks FROM due)
 ),
 head AS MATERIALIZED (
-    SELECT handler, batch_id, solo FROM locked ORDER BY priority, run_at, id LIMIT 1
+    SELECT l.handler, l.batch_id, l.solo, coalesce(a.want, %(want)s::bigint) AS want
+    FROM (SELECT * FROM locked ORDER BY priority, run_at, id LIMIT 1) l LEFT JOIN aims a ON a.handler = l.handler
 ),
 fitting AS MATERIALIZED (
     SELECT l.*, sum(l.size) OVER line - l.size AS jobs_before,
@@ -92,15 +100,15 @@ flush AS MATERIALIZED (
 ),
 taken AS MATERIALIZED (
     SELECT f.*
-    FROM fitting f, gate g
-    WHERE f.jobs_before < g.want AND f.bytes_before < %(max_bytes)s::bigint
+    FROM fitting f, gate g, head h
+    WHERE f.jobs_before < least(h.want, g.want) AND f.bytes_before < %(max_bytes)s::bigint
       AND (NOT f.solo OR f.place = 1) AND EXISTS (SELECT FROM flush)
 ),
 run AS (
-    INSERT INTO queues_run (queue_id, worker_id, handler, lease_until, careful, chunks, claimed, bytes, wait_ms)
+    INSERT INTO queues_run (queue_id, worker_id, handler, lease_until, careful, chunks, claimed, wanted, bytes, wait_ms)
     SELECT %(queue)s::bigint, %(worker)s::uuid, min(handler),
            clock_timestamp() + make_interval(secs => %(lease)s::float), bool_or(solo), count(*),
-           sum(size - succeeded - cancelled), sum(bytes),
+           sum(size - succeeded - cancelled), (SELECT want FROM head), sum(bytes),
            extract(epoch FROM clock_timestamp() - min(greatest(run_at, created_at)))::float * 1000
     FROM taken
     HAVING count(*) > 0

@@ -2,6 +2,7 @@
 WITH gone AS MATERIALIZED (
     DELETE FROM queues_archivedjob
     WHERE id = ANY(%(jobs)s::bigint[]) AND queue_id = %(queue)s::bigint AND finished_at < %(before)s::timestamptz
+      AND (%(outcomes)s::text[] IS NULL OR outcome = ANY(%(outcomes)s::text[]))
     RETURNING id
 ),
 tries AS (

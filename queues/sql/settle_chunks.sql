@@ -15,6 +15,7 @@ SET size = c.size - n.gone,
                      ELSE c.cancelled + n.cancelled END,
     ended = n.ended,
     state = n.state,
+    held_why = CASE WHEN n.state = 'held' THEN 'paused' ELSE c.held_why END,
     tries = c.tries + n.tried,
     run_at = CASE WHEN n.delay IS NULL THEN c.run_at
                   ELSE clock_timestamp() + make_interval(secs => n.delay) END,

@@ -3,3 +3,4 @@ UPDATE queues_worker
 SET state = 'stopped', stopped_at = clock_timestamp(), processed = processed + %(processed)s,
     failed = failed + %(failed)s
 WHERE id = %(worker)s::uuid AND state <> 'stopped'
+RETURNING name

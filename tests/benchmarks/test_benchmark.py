@@ -56,6 +56,28 @@ def test_every_row_is_there_and_every_count_right(worker_env: dict[str, str]) ->
     assert not Queue.objects.exists()
 
 
+def test_the_tables_of_the_guides_are_repeated(worker_env: dict[str, str]) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--shape", "seeds", "--json"],
+        cwd=PROJECT,
+        env=worker_env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["scenario"] for row in rows] == ["messages"] * 3 + ["tasks"] * 2
+    assert all(row["correct"] and row["bound"] is None for row in rows)
+    assert [row["text"].partition("(guide: ")[2] for row in rows] == [
+        *("88/s, 1 times)", "837/s, 9.5 times)", "3509/s, 40 times)", "0.4 s)", "22 s)")
+    ]
+    one, ten, fifty = (row["median"] for row in rows[:3])
+    assert 1 < ten < fifty, "times as fast as one at a time"
+    assert 0 < one <= 200, "5 ms for each message"
+
+
 def test_an_interrupt_leaves_no_database(worker_env: dict[str, str]) -> None:
     with running([*COMMAND, "--only", "latency"], worker_env) as process:
         wait_for(scratch_databases, timeout=60, what="the scratch database")

@@ -66,3 +66,10 @@ def blocks(job: Job) -> None:
     if job.payload:
         hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
     leave_trace(job)
+
+
+@handler(queue="traced", name="traced.doubled")
+def doubled(job: Job) -> int:
+    """Returns twice its payload."""
+    leave_trace(job)
+    return int(job.payload) * 2

@@ -1,5 +1,6 @@
 """Real Celery workers with the broker of files."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,24 @@ def test_a_stopped_pool_gives_back_what_it_holds_and_costs_no_attempt(
     assert not Attempt.objects.exists()
     assert sum(Chunk.objects.values_list("succeeded", flat=True)) == trace.count()
     assert not Chunk.objects.filter(losses__gt=0).exists()
+    assert_sound()
+
+
+def test_a_cold_stop_gives_the_job_in_hand_back_and_costs_no_attempt(
+    worker_env: dict[str, str], trace: Trace, tmp_path: Path
+) -> None:
+    traced_queue(chunk_size=10, max_attempts=1)
+    batch = enqueue_batch("traced.slow", [1] * 5 + [60_000] * 5)
+    with celery(worker_env, trace, tmp_path / "log", WORK) as process:
+        announce.drive()
+        wait_for(lambda: trace.count() == 5, 30, "the quick jobs")
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+    batch.refresh_from_db()
+    assert (batch.state, trace.count()) == ("running", 5)
+    assert not Attempt.objects.exists() and not DeadLetter.objects.exists()
+    chunk = Chunk.objects.get()
+    assert (chunk.state, chunk.succeeded, chunk.losses, chunk.solo) == ("ready", 5, 0, False)
     assert_sound()
 
 

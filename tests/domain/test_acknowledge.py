@@ -9,9 +9,10 @@ from queues.domain.outcomes import Cancel, Failure, Snooze
 from queues.domain.states import Acknowledge
 
 FAILED = Failure("error", "E", "m")
+REJECTED = Failure("rejected", "Reject", "m")
 cases = {
     "strategy": st.sampled_from(Acknowledge),
-    "outcomes": st.lists(st.sampled_from([None, FAILED, Cancel(), Snooze(1)]), min_size=1, max_size=12),
+    "outcomes": st.lists(st.sampled_from([None, FAILED, REJECTED, Cancel(), Snooze(1)]), min_size=1, max_size=12),
     "tries": st.integers(0, 4),
     "max_attempts": st.integers(1, 4),
 }
@@ -67,3 +68,27 @@ def test_last_successful_cuts_at_the_first_failure() -> None:
     verdict = acknowledge(Acknowledge.LAST_SUCCESSFUL, [1, 2, 3, 4, 5, 6], others, tries=0, max_attempts=2)
     assert (verdict.succeeded, verdict.others) == ([1, 3], {2: cancel})
     assert verdict.put_back == {4: FAILED, 5: FAILED, 6: None}
+
+
+@given(**cases)
+def test_a_rejected_job_is_never_tried_again(strategy, outcomes, tries, max_attempts) -> None:
+    jobs = list(range(len(outcomes)))
+    others = {job: outcome for job, outcome in enumerate(outcomes) if outcome is not None}
+    verdict = acknowledge(strategy, jobs, others, tries=tries, max_attempts=max_attempts)
+    assert {job for job, end in others.items() if end is REJECTED} <= set(verdict.others)
+
+
+def test_all_or_nothing_tries_the_others_again_without_the_rejected_one() -> None:
+    others = {2: REJECTED, 3: FAILED}
+    verdict = acknowledge(Acknowledge.ALL_OR_NOTHING, [1, 2, 3], others, tries=0, max_attempts=2)
+    assert (verdict.succeeded, verdict.others) == ([], {2: REJECTED})
+    assert verdict.put_back == {1: None, 3: FAILED}
+    assert not verdict.fresh
+
+
+def test_last_successful_begins_anew_behind_a_rejected_job() -> None:
+    others = {2: REJECTED, 3: FAILED, 4: REJECTED}
+    verdict = acknowledge(Acknowledge.LAST_SUCCESSFUL, [1, 2, 3, 4, 5], others, tries=0, max_attempts=3)
+    assert (verdict.succeeded, verdict.others) == ([1], {2: REJECTED, 4: REJECTED})
+    assert verdict.put_back == {3: FAILED, 5: None}
+    assert verdict.fresh

@@ -4,6 +4,7 @@ import json
 import math
 import struct
 import threading
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -100,6 +101,22 @@ class TestBlocks:
                 value = kind(value)
             codec.encode_block([*ORDINARY[:5], value])
             assert refusal([*ORDINARY[:5], kind(value)]).reason == "nested deeper than 64"
+
+    def test_a_small_value_that_is_endless_when_written_out_is_refused_soon(self):
+        for kind in (lambda part: [part, part], lambda part: (part, part), lambda part: {"a": part, "b": part}):
+            value = (1,)
+            for _ in range(40):
+                value = kind(value)
+            started = time.process_time()
+            error = refusal([*ORDINARY, value, *ORDINARY])
+            assert time.process_time() - started < 5
+            assert error.index == 700
+            assert "more than the 1,048,576 bytes allowed" in error.reason
+
+    def test_parts_that_many_items_share_are_written_out_in_each(self):
+        settings = {"fonts": ["a", "b"] * 200, "sizes": tuple(range(500))}
+        items = [{"n": n, "settings": settings} for n in range(500)]
+        assert [json.loads(text) for text in codec.encode_block(items)] == [plain(item) for item in items]
 
     def test_many_containers_are_not_many_levels(self):
         item = {"rows": [{"a": [1, "[[[["]} for _ in range(500)]}

@@ -1,6 +1,7 @@
 """The rules of a payload, on values and on JSON text."""
 
 import json
+import marshal
 import pickle
 import time
 from datetime import date
@@ -15,7 +16,7 @@ from queues.domain.payload import (
     PayloadRules,
     check_text,
     check_value,
-    value_is_deeper,
+    sprawls,
 )
 from tests.domain.json_values import HUGE, NO_JSON, VALUES, Colour, nested, plain
 
@@ -98,12 +99,27 @@ class TestValues:
 
     @given(nested())
     @settings(max_examples=100, derandomize=True, deadline=None)
-    def test_both_measures_of_depth_agree(self, value):
+    def test_the_quick_look_suspects_whatever_is_too_deep(self, value):
         try:
             check_value(value)
-            assert not value_is_deeper(value, 64)
         except PayloadError:
-            assert value_is_deeper(value, 64)
+            assert sprawls([value], 64, len(marshal.dumps(value)))
+
+    @pytest.mark.parametrize("kind", [list, tuple, lambda parts: dict(enumerate(parts))])
+    def test_the_quick_look_suspects_what_is_shared_and_lets_the_ordinary_pass(self, kind):
+        value = kind([1] * 3)
+        for _ in range(10):
+            value = kind([value, 1.5, "text"])
+        assert not sprawls([value] * 100, 64, len(marshal.dumps(value)) * 100)
+        for _ in range(40):
+            value = kind([value, value])
+        assert sprawls([value], 64, len(marshal.dumps(value)))
+
+    def test_a_long_list_of_the_same_long_list_is_looked_at_piece_by_piece(self):
+        value = [[0] * 100_000] * 100_000
+        started = time.process_time()
+        assert sprawls([value], 64, len(marshal.dumps(value)))
+        assert time.process_time() - started < 1
 
 
 class TestText:

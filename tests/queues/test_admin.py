@@ -239,6 +239,16 @@ def test_a_queue_is_created(boss: Client) -> None:
         ({"handler": "nobody.knows"}, "handler"),
         ({"purge_after": "1e15"}, "purge_after"),
         ({"chunk_size": "0"}, "chunk_size"),
+        ({"boundaries": "anything"}, "boundaries"),
+        ({"batch_threshold": "10001"}, "batch_threshold"),
+        ({"run_target": "0"}, "run_target"),
+        ({"run_start": "0"}, "run_start"),
+        ({"settle_jobs": "10", "acknowledge": "all_or_nothing"}, "settle_jobs"),
+        ({"settle_jobs": "10", "handler": "tested.all"}, "settle_jobs"),
+        ({"payload_rules": '{"max_depth": 1000}'}, "payload_rules"),
+        ({"payload_rules": "[]"}, "payload_rules"),
+        ({"enqueue_rate": "0"}, "enqueue_rate"),
+        ({"enqueue_burst": "5"}, "enqueue_burst"),
         ({"max_attempts": "x"}, "max_attempts"),
     ],
     ids=lambda value: str(value),
@@ -251,6 +261,25 @@ def test_a_policy_that_cannot_work_is_refused(boss: Client, changed: dict[str, s
     assert field in response.context["adminform"].form.errors
     assert Queue.objects.values().get(pk=queue.pk) == before
     assert AuditEntry.objects.count() == 0
+
+
+def test_a_queues_page_recommends_sizes_by_what_was_measured(boss: Client, rows: Batch) -> None:
+    queue = Queue.objects.get()
+    body = boss.get(_url(Queue, "change", queue.pk)).content.decode()
+    assert "tested.do: " in body and "so runs of 100-500 jobs" in body
+    assert "no finished runs to judge by" in boss.get(_url(Queue, "add")).content.decode()
+
+
+def test_sizes_rules_and_limits_are_changed(boss: Client) -> None:
+    queue = make_queue("plain")
+    changed = {
+        **{"boundaries": "handler", "batch_threshold": "9", "settle_jobs": "100", "run_target": "2.5"},
+        **{"payload_rules": '{"required": ["id"]}', "enqueue_rate": "5", "enqueue_burst": "50"},
+    }
+    assert boss.post(_url(Queue, "change", queue.pk), {**POLICY, **changed}).status_code == 302
+    queue.refresh_from_db()
+    assert (queue.boundaries, queue.batch_threshold, queue.settle_jobs, queue.run_target) == ("handler", 9, 100, 2.5)
+    assert (queue.payload_rules, queue.enqueue_rate, queue.enqueue_burst) == ({"required": ["id"]}, 5.0, 50.0)
 
 
 def test_pause_and_resume(boss: Client) -> None:

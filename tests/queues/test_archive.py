@@ -67,6 +67,23 @@ def test_single_jobs_leave_no_chunk() -> None:
     assert_sound()
 
 
+def test_a_job_that_was_tried_again_is_as_old_as_it_was_when_enqueued() -> None:
+    make_queue(backoff_base=0, jitter=0, max_attempts=2)
+    job = enqueue(do, {"fail": 1})
+    Chunk.objects.update(created_at=F("created_at") - timedelta(hours=3), run_at=F("run_at") - timedelta(hours=3))
+    enqueued = Chunk.objects.get().created_at
+    drain()
+    Job.objects.filter(pk=job).update(payload={})
+    operate.start(action="retry_dead", selection={"all": True}, actor="a", source="api")
+    retry = Chunk.objects.get(state="ready")
+    assert retry.created_at == enqueued
+    assert timezone.now() - retry.run_at < timedelta(minutes=1)
+    drain()
+    assert archive() == 1
+    assert ArchivedJob.objects.get().enqueued_at == enqueued
+    assert_sound()
+
+
 def test_only_what_is_finished_and_old_enough_moves() -> None:
     queue = make_queue(archive_after=3600)
     enqueue_batch(do, [{}] * 3)

@@ -151,6 +151,34 @@ def test_fail_fast_stops_all_parts_of_a_parent(settings: Any) -> None:
     assert_sound()
 
 
+def test_parts_that_fail_fast_stops_while_they_are_idle_end_at_once(settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 10
+    make_queue(chunk_size=5, max_attempts=1)
+    payloads = [{"die": 1} if n == 12 else {} for n in range(40)]
+    parent = enqueue_batch("tested.do", payloads, split=True, failure_mode="fail_fast")
+    drain(want=5)
+    parent.refresh_from_db()
+    assert (parent.state, parent.stop_reason, parent.cancelled) == ("failed", "fail_fast", 25)
+    assert sorted(parent.parts.values_list("state", flat=True)) == ["completed", "failed", "failed", "failed"]
+    assert finish.sweep() == []
+    assert_sound()
+
+
+def test_parts_end_at_once_when_a_lost_suspect_stops_them(settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 10
+    make_queue(chunk_size=10, max_attempts=1)
+    parent = enqueue_batch("tested.do", range(30), split=True, failure_mode="fail_fast")
+    with leased(want=5) as execution:
+        execution._closed = execution.lost = True
+    first = min(part.first_job_id for part in parent.parts.all())
+    Run.objects.update(lease_until="2000-01-01T00:00Z", careful=True, marked_job=first + 2)
+    assert reap.reap() == 1
+    parent.refresh_from_db()
+    assert (parent.state, parent.dead, parent.cancelled) == ("failed", 1, 29)
+    assert finish.sweep() == []
+    assert_sound()
+
+
 def test_a_mere_retry_stops_nothing() -> None:
     make_queue(chunk_size=5, max_attempts=2, backoff_base=60)
     batch = enqueue_batch("tested.do", [{"fail": 1}, {}, {}], failure_mode="fail_fast")

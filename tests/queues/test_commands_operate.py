@@ -225,7 +225,10 @@ def test_archive_restore_and_purge() -> None:
     queue = make_queue()
     batch = enqueue_batch(do, [{"n": n} for n in range(5)])
     drain()
-    assert command("archive", "--dry-run", "--json").document == [{"queue": "tested", "chunks": 1, "jobs": 5}]
+    outcomes = {"succeeded": 5, "cancelled": 0, "deleted": 0, "dead": 0}
+    assert command("archive", "--dry-run", "--json").document == [
+        {"queue": "tested", "chunks": 1, "jobs": 5, **outcomes}
+    ]
     assert "tested" in command("archive", "--dry-run").out
     assert command("archive").out == "5 jobs archived\n"
     assert command("archive", "--dry-run").out == "nothing would be archived\n"

@@ -78,7 +78,7 @@ def test_it_does_the_errands_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         worker.run(burst=True)
     finally:
         worker.leave()
-    assert rung == ["reap", "finish", "operate", "drive"]
+    assert rung == ["reap", "finish", "operate", "drive", "recur", "archive", "purge"]
 
 
 def test_a_database_that_goes_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_work_without_a_worker() -> None:
     Chunk.objects.update(created_at=timezone.now() - LONG_AGO)
     assert _stuck() == ["workers: queue tested: work is due for 10 minutes, and no worker is alive"]
     _worker()
-    assert _stuck() == []
+    assert [line.split(" ", 1)[0] for line in _stuck()] == ["standstill:"], "a worker alone is no movement"
 
 
 def test_handlers_that_are_not_there() -> None:
@@ -173,6 +173,19 @@ def test_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _asked() == []
     _worker()
     assert "1 workers want 10000 each" in _asked()[0]
+
+
+def test_threads_that_may_open_connections_are_a_warning_with_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue(concurrency=30_000)
+    assert _asked() == []
+    _worker()
+    found = [one for one in configuration.check_configuration() if one.subject == "connections"]
+    assert [one.warning for one in found] == [True]
+    assert "1 workers may want 30002 at their busiest, others hold " in found[0].message
+    assert "max_connections leaves " in found[0].message
+    # Whole calls, and coroutines on one loop, use the one session of their worker.
+    Queue.objects.update(name="elsewhere", handler="tested.all")
+    assert _asked() == []
 
 
 def test_clocks_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -199,19 +200,25 @@ def test_an_unusable_snooze_fails_the_job_alone(declare: Declare, until: Any) ->
     assert_sound()
 
 
-def test_a_snooze_into_the_past_is_due_at_once(declare: Declare) -> None:
+@pytest.mark.parametrize("until", [0, -5, 0.2, timedelta(days=-1), datetime(2000, 1, 1, tzinfo=UTC)])
+def test_a_snooze_into_the_past_waits_a_second_and_spins_no_worker(declare: Declare, until: Any) -> None:
     calls: list[int] = []
 
     @declare()
     def handle(job: Job) -> Snooze | None:
         calls.append(job.attempt)
-        if len(calls) < 4:
-            return Snooze([-5, timedelta(days=-1), datetime(2000, 1, 1, tzinfo=UTC)][len(calls) - 1])
-        return None
+        return Snooze(until) if len(calls) == 1 else None
 
     make_queue()
-    enqueue_batch(handle, [0])
-    assert (drain(), calls) == (4, [1, 1, 1, 1])
+    batch = enqueue_batch(handle, [0])
+    before = timezone.now()
+    assert drain(runs=3) == 1
+    due = Chunk.objects.get(state="ready").run_at
+    assert timedelta(seconds=1) <= due - before < timedelta(seconds=5)
+    Chunk.objects.update(run_at=before)
+    assert (drain(runs=3), calls) == (1, [1, 1])
+    batch.refresh_from_db()
+    assert batch.state == "completed"
 
 
 def test_a_naive_snooze_is_refused_where_it_is_made() -> None:
@@ -284,8 +291,6 @@ def test_dead_jobs_of_one_run_share_a_parked_chunk() -> None:
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_jobs_run_one_by_one_in_order_unless_the_queue_has_lanes(declare: Declare, concurrency: int) -> None:
-    import threading
-
     barrier, threads = threading.Barrier(concurrency, timeout=10), set[str]()
     order: list[int] = []
 
@@ -324,6 +329,29 @@ def test_coroutines_of_a_run_share_a_loop_with_so_many_lanes(declare: Declare) -
     drain()
     batch.refresh_from_db()
     assert (batch.succeeded, batch.dead, most) == (19, 1, 5)
+    assert_sound()
+
+
+def test_careful_coroutines_run_one_by_one_and_are_marked_in_the_worker_s_own_session(declare: Declare) -> None:
+    threads: list[set[str]] = []
+
+    @declare()
+    async def handle(job: Job) -> None:
+        threads.append({thread.name for thread in threading.enumerate()})
+        await asyncio.sleep(0)
+        if job.payload == 1:
+            raise ValueError
+
+    make_queue(concurrency=5, max_attempts=1)
+    batch = enqueue_batch(handle, range(3))
+    Chunk.objects.update(solo=True)
+    before = {thread.name for thread in threading.enumerate()}
+    drain()
+    batch.refresh_from_db()
+    assert (batch.succeeded, batch.dead) == (2, 1)
+    # A session of another thread could not see the run, which this test's transaction has not committed.
+    assert Run.objects.get().marked_job == batch.last_job_id
+    assert threads == [before] * 3
     assert_sound()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -80,6 +81,22 @@ def test_a_job_is_interrupted_when_its_time_is_up(server: Server, declare: Decla
     assert (attempt.kind, attempt.error_class, attempt.job_id) == ("timeout", "Timeout", batch.first_job_id + 1)
     assert "0.15 s" in attempt.message
     assert attempt.finished_at > attempt.started_at
+
+
+def test_a_handler_s_own_alarm_takes_no_timeout_from_the_jobs_after_it(server: Server, declare: Declare) -> None:
+    @declare()
+    def handle(job: Job) -> None:
+        if job.payload == 0:
+            signal.signal(signal.SIGALRM, lambda *_: None)
+        if job.payload == 1:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                time.sleep(0.01)
+
+    queue = make_queue(timeout=0.15, max_attempts=1)
+    batch = served(server, queue, enqueue_batch(handle, range(3)))
+    assert (batch.succeeded, batch.dead) == (2, 1)
+    assert Attempt.objects.get().kind == "timeout"
 
 
 def test_a_job_that_is_quick_enough_is_not_interrupted_nor_its_neighbour(server: Server, declare: Declare) -> None:

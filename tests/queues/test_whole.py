@@ -155,6 +155,23 @@ def test_all_or_nothing_parks_the_failing_and_keeps_the_rest_when_its_tries_are_
     assert sorted(JobResult.objects.values_list("value", flat=True)) == ["0", "3", "4"]
 
 
+@pytest.mark.parametrize("acknowledge", ["all_or_nothing", "last_successful"])
+def test_a_rejected_job_parks_at_once_and_the_others_go_on_without_it(declare: Declare, acknowledge: str) -> None:
+    calls: list[list[int]] = []
+
+    @declare(whole=True)
+    def handle(jobs: list[Job]) -> Any:
+        calls.append([job.payload for job in jobs])
+        return [Reject("never") if job.payload == 2 else None for job in jobs]
+
+    batch = ran(handle, runs=9, acknowledge=acknowledge, max_attempts=3)
+    assert calls == [[0, 1, 2, 3, 4], [0, 1, 3, 4] if acknowledge == "all_or_nothing" else [3, 4]]
+    assert (batch.state, batch.succeeded, batch.dead) == ("partial", 4, 1)
+    letter = DeadLetter.objects.get()
+    assert (letter.job_id, letter.reason, letter.attempts) == (batch.first_job_id + 2, "rejected by its handler", 1)
+    assert Attempt.objects.count() == 1
+
+
 def test_all_or_nothing_accepts_the_call_that_fails_nowhere(declare: Declare) -> None:
     calls: list[int] = []
 

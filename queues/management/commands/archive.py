@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from queues.management.base import OperatorCommand, UsageError, an_id, operator
+from queues.selectors.archive import archive_statistics
 from queues.services import archive
 
 
@@ -15,7 +16,11 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """`archive`, or `archive restore`."""
-        parser.add_argument("--dry-run", action="store_true", help="only count what would be moved")
+        looks = parser.add_mutually_exclusive_group()
+        looks.add_argument(
+            "--dry-run", action="store_true", help="only count what would be moved, by queue and outcome"
+        )
+        looks.add_argument("--stats", action="store_true", help="only tell what the archive holds")
         super().add_arguments(parser)
         verbs = parser.add_subparsers(dest="verb")
         back = verbs.add_parser("restore", help="let archived jobs run again, as new; at most 1,000 at once")
@@ -30,6 +35,8 @@ class Command(OperatorCommand):
             self._restore(options)
         elif options["dry_run"]:
             self._count()
+        elif options["stats"]:
+            self._stats()
         else:
             self._archive()
 
@@ -45,11 +52,24 @@ class Command(OperatorCommand):
         return archive.archive(dry_run=True) if self.stderr.isatty() else None
 
     def _count(self) -> None:
-        due = archive.due()
+        due = [asdict(queue) for queue in archive.due_by_outcome()]
         if self.as_json:
-            self.document([{"queue": queue, "chunks": chunks, "jobs": jobs} for queue, chunks, jobs in due])
+            self.document(due)
         else:
-            self.table(("queue", "chunks", "jobs"), due, empty="nothing would be archived")
+            rows = [tuple(queue.values()) for queue in due]
+            self.table(tuple(due[0]) if due else (), rows, empty="nothing would be archived")
+
+    def _stats(self) -> None:
+        found = asdict(archive_statistics())
+        if self.as_json:
+            self.document(found)
+            return
+        rows = [tuple(row.values()) for row in found["outcomes"]]
+        columns = ("queue", "outcome", "jobs", "payload bytes", "oldest", "newest", "exact")
+        self.table(columns, rows, empty="the archive is empty")
+        if found["partitions"]:
+            parts = [tuple(row.values()) for row in found["partitions"]]
+            self.table(("partition", "jobs, about", "bytes on disk"), parts)
 
     def _restore(self, options: dict[str, Any]) -> None:
         if bool(options["jobs"]) == (options["batch"] is not None):

@@ -1,25 +1,24 @@
-"""`manage.py batches`: list, show, wait, cancel."""
+"""`manage.py batches`: list, show, jobs, errors, wait, cancel, retry, link, delete."""
 
-import time
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from queues.domain.states import BatchState
-from queues.management.base import PROBLEM, OperatorCommand, a_count, an_id, operator
-from queues.selectors import batches, dead_letters
-from queues.services import cancel
+from queues.domain.states import BatchState, JobState
+from queues.management import batch_graph, batch_lists
+from queues.management.base import OperatorCommand, a_count, an_id, operator
+from queues.selectors import batches
+from queues.services import cancel, delete
 
 COLUMNS = ("batch", "name", "queue", "state", "jobs", "succeeded", "running", "waiting", "dead", "cancelled", "created")
-LOOK_EVERY = 0.5
 
 
 class Command(OperatorCommand):
     """Batches: how far they are, and how to stop one."""
 
-    help = "List batches, show one, wait for its end, or cancel it."
+    help = "List batches; show one, its jobs or its errors; wait for its end; cancel, retry, link or delete it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One subcommand for each verb."""
@@ -28,16 +27,31 @@ class Command(OperatorCommand):
         every.add_argument("--state", choices=[state.value for state in BatchState], default="")
         every.add_argument("--queue", default="")
         every.add_argument("--name", default="", help="part of the name")
+        every.add_argument("--metadata", action="append", default=[], metavar="KEY=VALUE", help="has it; repeatable")
         every.add_argument("--limit", type=a_count, default=20, help="most to list (%(default)s)")
         one = verbs.add_parser("show", help="one batch, its counts and what went wrong in it")
         wait = verbs.add_parser("wait", help="until it has ended; exit code 1 unless every job succeeded")
         wait.add_argument("--timeout", type=a_count, help="seconds to wait at most")
         stop = verbs.add_parser("cancel", help="what waits ends now, what runs stops before its next job")
-        stop.add_argument("--reason", default="")
-        stop.add_argument("--yes", action="store_true", help="do not ask")
-        for verb in (one, wait, stop):
+        away = verbs.add_parser("delete", help="a finished batch, with everything of it; cannot be undone")
+        again = verbs.add_parser("retry", help="what died goes back with all its attempts; or all jobs, as a new batch")
+        again.add_argument("--all", action="store_true", help="all jobs, also archived ones, as a new batch")
+        tie = verbs.add_parser("link", help="another batch, not yet started, waits for the end of this one")
+        tie.add_argument("batch", type=an_id, metavar="BEFORE", help="the batch that is waited for")
+        tie.add_argument("after", type=an_id, metavar="AFTER", help="the batch that waits")
+        for verb in (stop, away, again, tie):
+            verb.add_argument("--reason", default="")
+        for verb in (stop, away, again):
+            verb.add_argument("--yes", action="store_true", help="do not ask")
+        jobs = verbs.add_parser("jobs", help="its jobs by id, each with its state")
+        jobs.add_argument("--state", choices=[state.value for state in JobState], default="")
+        errors = verbs.add_parser("errors", help="the jobs that have failed, each with its last error")
+        for verb in (jobs, errors):
+            verb.add_argument("--after", type=an_id, default=0, metavar="JOB", help="go on after this one")
+            verb.add_argument("--limit", type=a_count, default=1_000, help="most to list (%(default)s)")
+        for verb in (one, wait, stop, away, again, jobs, errors):
             verb.add_argument("batch", type=an_id)
-        for verb in (every, one, wait, stop):
+        for verb in (every, one, wait, stop, away, again, tie, jobs, errors):
             super().add_arguments(verb)
 
     def answer(self, options: dict[str, Any]) -> int | None:
@@ -51,14 +65,22 @@ class Command(OperatorCommand):
             raise CommandError(f"unknown batch {options['batch']}")
         if verb == "wait":
             return self._wait(row, options["timeout"])
-        if verb == "show":
-            self._show(row)
+        if verb in ("jobs", "errors"):
+            (batch_lists.jobs if verb == "jobs" else batch_lists.errors)(self, row.id, options)
+        elif verb == "show":
+            batch_lists.show(self, row)
+        elif verb == "delete":
+            self._delete(row, options)
+        elif verb in ("retry", "link"):
+            (batch_graph.retry if verb == "retry" else batch_graph.tie)(self, row, options)
         else:
             self._cancel(row, options)
         return None
 
     def _list(self, options: dict[str, Any]) -> None:
-        query = batches.BatchQuery(options["state"], options["queue"], options["name"])
+        query = batches.BatchQuery(
+            options["state"], options["queue"], options["name"], batch_lists.pairs(options["metadata"])
+        )
         rows: list[batches.BatchRow] = []
         page = batches.batch_page(query)
         while page.rows and len(rows) < options["limit"]:
@@ -73,36 +95,13 @@ class Command(OperatorCommand):
         else:
             self.table(COLUMNS, [_cells(row, counts[row.id]) for row in rows], empty="no batches")
 
-    def _show(self, row: batches.BatchRow) -> None:
-        counts = batches.batch_counts([row.id])[row.id]
-        causes = dead_letters.causes(dead_letters.DeadLetterQuery(batch=row.id))
-        if self.as_json:
-            metadata = batches.batch_metadata(row.id)
-            self.document({**_document(row, counts), "metadata": metadata, "causes": causes.rows})
-            return
-        facts = {**asdict(row), **asdict(counts), "parent_id": row.parent_id and str(row.parent_id)}
-        self.table(("batch", str(row.id)), [(name, value) for name, value in facts.items() if name != "id"])
-        if causes.rows:
-            found = [(cause.count, cause.fingerprint, cause.error_class, cause.message[:80]) for cause in causes.rows]
-            self.table(("dead", "fingerprint", "error", "message"), found)
-
     def _wait(self, row: batches.BatchRow, timeout: int | None) -> int:
-        deadline = time.monotonic() + timeout if timeout else None
-        with self.progress(row.name or f"batch {row.id}", row.total) as bar:
-            while row.state is BatchState.RUNNING:
-                bar.at(batches.batch_counts([row.id])[row.id].ended)
-                if deadline is not None and time.monotonic() > deadline:
-                    raise CommandError(f"batch {row.id} is still running after {timeout} s")
-                time.sleep(LOOK_EVERY)
-                found = batches.batch(row.id)
-                if found is None:
-                    raise CommandError(f"batch {row.id} is not there any more")
-                row = found
+        row = batch_graph.wait(self, row, timeout)
         counts = batches.batch_counts([row.id])[row.id]
         if self.as_json:
             self.document(_document(row, counts))
         self.say(f"batch {row.id} is {row.state}: {counts.succeeded:,} of {row.total:,} jobs succeeded")
-        return 0 if row.state is BatchState.COMPLETED else PROBLEM
+        return batch_graph.exit_code(row)
 
     def _cancel(self, row: batches.BatchRow, options: dict[str, Any]) -> None:
         counts = batches.batch_counts([row.id])[row.id]
@@ -115,6 +114,12 @@ class Command(OperatorCommand):
         if self.as_json:
             self.document({"batch": row.id, "cancelled": cancelled})
         self.say(f"batch {row.id}: {cancelled:,} waiting jobs cancelled; what runs stops before its next job")
+
+    def _delete(self, row: batches.BatchRow, options: dict[str, Any]) -> None:
+        if row.state is not BatchState.RUNNING:
+            self.confirm(f"Delete batch {row.id} and its {row.total:,} jobs for good?", yes=options["yes"])
+        operation = delete.delete_batch(batch_id=row.id, actor=operator(), source="command", reason=options["reason"])
+        batch_lists.work_off(self, operation, f"delete batch {row.id}")
 
 
 def _document(row: batches.BatchRow, counts: batches.BatchCounts) -> dict[str, Any]:

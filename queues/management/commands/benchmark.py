@@ -1,22 +1,21 @@
 """`manage.py benchmark`: how fast this machine is with batchconsole, against bare SQL in the same run."""
 
-import json
 import signal
-import subprocess
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import CommandError
-from rich.console import Console
 
 from queues.benchmarks.figures import Row
 from queues.benchmarks.report import COLUMNS, cells
 from queues.benchmarks.scratch import NoScratch, scratch
-from queues.benchmarks.sizes import NAMES, QUICK_REPETITIONS, REPETITIONS
+from queues.benchmarks.sizes import QUICK_REPETITIONS, REPETITIONS, SHAPES
 from queues.management.base import PROBLEM, OperatorCommand, a_count
+from queues.management.measuring import measure
 
-STOP_SECONDS = 15.0
+# A command of the console, which this package does not know: it is called by its name.
+PAGES = "benchmark_pages"
 
 
 class Command(OperatorCommand):
@@ -30,22 +29,31 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """What and how often."""
         super().add_arguments(parser)
-        parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+        names = [name for shape in SHAPES.values() for name in shape]
+        parser.add_argument(
+            "--shape", choices=SHAPES, default="product", help="seeds: the tables of two guides, beside their figures"
+        )
+        parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
         parser.add_argument("--repeat", type=a_count, metavar="N", help=f"repetitions (default {REPETITIONS})")
+        parser.add_argument("--pages", action="store_true", help="instead, the console's pages on a full database")
         parser.add_argument("--quick", action="store_true", help="small and seldom: only whether it works")
 
     def answer(self, options: dict[str, Any]) -> int | None:
         """Run the measuring process and show what it has found."""
+        if options["pages"]:
+            self._pages(options)
+            return None
         quick = options["quick"]
         repetitions = options["repeat"] or (QUICK_REPETITIONS if quick else REPETITIONS)
         # As Ctrl-C, so that the scratch database goes in either case.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        plan = {"names": options["only"] or NAMES, "repetitions": repetitions, "quick": quick}
+        plan = {"names": options["only"] or SHAPES[options["shape"]], "repetitions": repetitions, "quick": quick}
         try:
             with scratch() as environment:
-                rows, facts = _measure(plan, environment)
+                last = measure("queues.benchmarks", plan, environment)
         except NoScratch as error:
             raise CommandError(str(error)) from None
+        rows, facts = [Row.from_dict(row) for row in last["rows"]], last["facts"]
         if self.as_json:
             self.document({**plan, "facts": facts, "rows": [row.as_dict() for row in rows]})
         else:
@@ -54,37 +62,8 @@ class Command(OperatorCommand):
             self.say("; ".join(f"{name} {value}" for name, value in facts.items()))
         return None if all(row.correct if quick else row.passed for row in rows) else PROBLEM
 
-
-def _measure(plan: dict[str, Any], environment: dict[str, str]) -> tuple[list[Row], dict[str, Any]]:
-    command = [sys.executable, "-m", "queues.benchmarks", json.dumps(plan)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    last: dict[str, Any] = {}
-    try:
-        last = _follow(process)
-    finally:
-        if not last:
-            process.send_signal(signal.SIGINT)
-        _end(process)
-    if "rows" not in last:
-        raise CommandError(last.get("error") or "the measuring process has ended with an error")
-    return [Row.from_dict(row) for row in last["rows"]], last["facts"]
-
-
-def _follow(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Show where it is; its last words."""
-    assert process.stdout is not None
-    values: dict[str, Any] = {}
-    with Console(stderr=True).status("starting") as status:
-        for line in process.stdout:
-            values = json.loads(line)
-            if "tell" in values:
-                status.update(values["tell"])
-    return values
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    def _pages(self, options: dict[str, Any]) -> None:
+        if options["only"] or options["shape"] != "product":
+            raise CommandError(f"--pages measures pages: for some of them use `manage.py {PAGES} --only NAME`")
+        names = {name: options[name] for name in ("repeat", "quick", "json")}
+        call_command(PAGES, stdout=self.stdout, stderr=self.stderr, **names)

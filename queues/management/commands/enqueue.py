@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError
 
-from queues.domain.states import FailureMode, Priority
-from queues.management.base import OperatorCommand, UsageError, a_moment, operator
+from queues.domain.states import AfterPolicy, FailureMode, Priority
+from queues.management.base import LATER, OperatorCommand, UsageError, a_moment, an_id, operator
 from queues.models import Batch
-from queues.services.feed import EnqueueError
+from queues.services.feed import EnqueueError, EnqueueLimited
 from queues.services.feeds import FORMATS, format_of
 from queues.services.submit import resolve, submit
 
@@ -37,6 +37,12 @@ class Command(OperatorCommand):
         parser.add_argument("--failure-mode", choices=modes, default=modes[0], help="(%(default)s)")
         parser.add_argument("--split", action="store_true", help="make parts of what is too much for one batch")
         parser.add_argument("--idempotency-key", help="the same key and content again is the same batch")
+        parser.add_argument(
+            "--after", type=an_id, action="append", default=[], metavar="BATCH", help="wait for its end; repeatable"
+        )
+        policies = [policy.value for policy in AfterPolicy]
+        parser.add_argument("--after-policy", choices=policies, default=policies[0], help="which end (%(default)s)")
+        parser.add_argument("--then", metavar="HANDLER", help="gets a batch of this one's kept results")
         super().add_arguments(parser)
 
     def answer(self, options: dict[str, Any]) -> None:
@@ -62,8 +68,13 @@ class Command(OperatorCommand):
                     failure_mode=options["failure_mode"],
                     split=options["split"],
                     idempotency_key=options["idempotency_key"],
+                    after=options["after"],
+                    after_policy=options["after_policy"],
+                    then=options["then"],
                     created_by=operator(),
                 )
+            except EnqueueLimited as error:
+                raise CommandError(f"{error}; nothing was enqueued", returncode=LATER) from None
             except EnqueueError as error:
                 raise CommandError(f"{str(error).replace('split=True', '--split')}; nothing was enqueued") from None
         self._tell(batch)

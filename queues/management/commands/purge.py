@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from queues.management.base import OperatorCommand
-from queues.services.purge import purge
+from queues.services.purge import purge, purge_due_by_outcome
 
 
 class Command(OperatorCommand):
@@ -14,7 +14,9 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whether to count only."""
-        parser.add_argument("--dry-run", action="store_true", help="only count what would be removed")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only count what would be removed, the archive by queue and outcome"
+        )
         super().add_arguments(parser)
 
     def answer(self, options: dict[str, Any]) -> None:
@@ -23,8 +25,11 @@ class Command(OperatorCommand):
             done = purge(
                 dry_run=options["dry_run"], seconds=None, progress=lambda name, count: bar.at(count, f"purge {name}")
             )
+        groups = purge_due_by_outcome() if options["dry_run"] else None
         if self.as_json:
-            self.document(done)
-        else:
-            column = "would be removed" if options["dry_run"] else "removed"
-            self.table(("what", column), list(done.items()))
+            self.document(done if groups is None else {**done, "by_outcome": groups})
+            return
+        column = "would be removed" if options["dry_run"] else "removed"
+        self.table(("what", column), list(done.items()))
+        if groups:
+            self.table(("queue", "outcome", "jobs", "exact"), [tuple(group.values()) for group in groups])

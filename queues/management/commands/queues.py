@@ -1,10 +1,11 @@
 """`manage.py queues`: list, pause, resume."""
 
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any
 
 from queues.management.base import OperatorCommand, a_moment, operator
-from queues.selectors import figures
+from queues.selectors import figures, handover
 from queues.selectors.clock import database_now
 from queues.services import pause
 
@@ -63,7 +64,10 @@ class Command(OperatorCommand):
         running = figures.running_jobs()
         found = [(queue, running.get(queue.id, 0)) for queue in figures.queue_figures(now)]
         if self.as_json:
-            self.document([_document(queue, count) for queue, count in found])
+            pending = handover.hand_overs()
+            self.document(
+                [_document(queue, count, pending.get(queue.id, handover.NONE), now) for queue, count in found]
+            )
             return
         rows = [
             (
@@ -80,16 +84,24 @@ class Command(OperatorCommand):
         self.table(COLUMNS, rows, empty="no queues: `manage.py sync_queues` makes the declared ones")
 
 
-def _document(queue: figures.QueueFigures, running: int) -> dict[str, Any]:
+def _document(queue: figures.QueueFigures, running: int, hand_over: handover.HandOver, now: datetime) -> dict[str, Any]:
     return {
         "queue": queue.name,
         "handler": queue.handler,
         "pause": queue.pause,
         "waiting": queue.waiting,
         "scheduled": queue.scheduled,
+        "held": queue.held,
         "running": running,
         "dead": queue.dead,
         "exact": queue.exact and queue.dead_exact,
+        "hand_over": {
+            "pending_batches": hand_over.pending,
+            "oldest_seconds": hand_over.age(now),
+            "error": hand_over.error,
+            "failed_at": hand_over.failed_at,
+            "failures": hand_over.failures,
+        },
     }
 
 

@@ -1,0 +1,138 @@
+"""`manage.py operate`: one verb for many jobs, as the console does it."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from queues.domain.operating import DEEDS, Action
+from queues.management.base import PROBLEM, OperatorCommand, UsageError, a_moment, an_id, operator
+from queues.models import Operation
+from queues.services import operate
+from queues.services.preview import Preview, preview
+from queues.services.selection import STATES
+
+ACTIONS = [action.value for action in Action if not action.value.endswith("_dead")]
+# From so many on the number is typed.
+TYPED_FROM = 1_000
+_FILTERS = ("state", "queue", "batch", "handler", "operation", "text")
+
+
+class Command(OperatorCommand):
+    """Bulk operations."""
+
+    help = "Retry, cancel, delete, restore, move or reprioritise many jobs: named ones, or all that match a filter."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """An action, a selection, and what is done about it."""
+        parser.add_argument("action", choices=ACTIONS)
+        parser.add_argument("--job", type=an_id, action="append", default=[], help="this job; may be repeated")
+        parser.add_argument("--state", choices=STATES, help="jobs in this state; pending: all that was not started")
+        parser.add_argument("--batch", type=an_id, help="of this batch and its parts")
+        parser.add_argument("--queue", help="of this queue")
+        parser.add_argument("--handler", help="of this handler")
+        parser.add_argument("--cause", help="dead letters with this fingerprint")
+        parser.add_argument("--died-because", help="dead letters with this reason")
+        parser.add_argument("--text", help="dead letters with this text in their error")
+        parser.add_argument("--since", type=a_moment, help="dead letters since this time")
+        parser.add_argument("--operation", type=an_id, help="restore: what this operation has deleted")
+        parser.add_argument("--all", action="store_true", help="everything in the state")
+        parser.add_argument("--to", help="the new priority, or the other queue")
+        parser.add_argument("--reason", default="", help="why, for the activity list")
+        parser.add_argument("--dry-run", action="store_true", help="only tell what would happen")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+        parser.add_argument("--wait", action="store_true", help="do the work here, until it is done")
+        super().add_arguments(parser)
+
+    def answer(self, options: dict[str, Any]) -> int | None:
+        """Count, ask, start, and say what came of it."""
+        action = Action(options["action"])
+        aim = self._aim(action, options["to"])
+        found = preview(action=action.value, selection=_selection(options), options=aim)
+        if options["dry_run"]:
+            self._tell(found)
+            return None
+        if not found.total:
+            raise CommandError("no job matches")
+        self._ask(found, yes=options["yes"])
+        operation = operate.start(
+            action=action.value,
+            selection=found.selection,
+            options=aim,
+            actor=operator(),
+            source="command",
+            reason=options["reason"],
+        )
+        if options["wait"]:
+            self._work_off(operation)
+        return self._outcome(operation)
+
+    def _aim(self, action: Action, to: str | None) -> dict[str, Any]:
+        wanted = DEEDS[action].option
+        if bool(wanted) != (to is not None):
+            raise UsageError(f"--to: {'name the new ' + wanted if wanted else f'{action} needs none'}")
+        return {wanted: to} if wanted else {}
+
+    def _tell(self, found: Preview) -> None:
+        if self.as_json:
+            facts = {"total": found.total, "eligible": found.eligible, "not_eligible": found.not_eligible}
+            self.document({"action": found.action, **facts, "exact": found.exact, "selection": found.selection})
+            return
+        least = "" if found.exact else "at least "
+        self.say(f"{DEEDS[found.action].verb} {least}{found.eligible:,} of {found.total:,} jobs")
+        for why, count in found.not_eligible.items():
+            self.say(f"  not {count:,}: {why}")
+
+    def _ask(self, found: Preview, *, yes: bool) -> None:
+        least = "" if found.exact else "at least "
+        question = f"{DEEDS[found.action].verb} {least}{found.eligible:,} jobs?"
+        if yes or found.total < TYPED_FROM or not sys.stdin.isatty():
+            self.confirm(question, yes=yes)
+            return
+        self.stderr.write(f"{question} Type the number to confirm: ", ending="")
+        if "".join(letter for letter in input() if letter.isdigit()) != str(found.eligible):
+            raise CommandError("nothing was changed")
+
+    def _work_off(self, operation: Operation) -> None:
+        """Do the rounds here; where a worker does one, or jobs run that are meant, wait for it."""
+        with self.progress(DEEDS[Action(operation.action)].label, operation.total) as bar:
+            while operation.state == "running":
+                if not operate.advance(operation_id=operation.pk):
+                    time.sleep(0.1)
+                operation.refresh_from_db()
+                bar.at(operation.changed + operation.skipped)
+
+    def _outcome(self, operation: Operation) -> int | None:
+        names = ("state", "total", "changed", "skipped", "outcomes")
+        if self.as_json:
+            self.document({"operation": operation.pk, **{name: getattr(operation, name) for name in names}})
+        if operation.state == "running":
+            done = f"{operation.changed:,} of {operation.total:,} done"
+            self.say(f"operation {operation.pk} goes on in the background: {done}")
+            return None
+        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in operation.outcomes.items())
+        self.say(f"operation {operation.pk} is {operation.state}: {counts or 'nothing was changed'}")
+        return None if operation.changed else PROBLEM
+
+
+def _selection(options: dict[str, Any]) -> dict[str, Any]:
+    given = {name: options[name] for name in _FILTERS if options[name] is not None}
+    given |= {
+        name: options[flag]
+        for flag, name in (("cause", "fingerprint"), ("died_because", "reason"))
+        if options[flag] is not None
+    }
+    if options["since"] is not None:
+        given["since"] = options["since"].isoformat()
+    filters = set(given) - {"state"}
+    if options["job"]:
+        if given or options["all"]:
+            raise UsageError("--job stands alone")
+        return {"job_ids": options["job"]}
+    if not filters and not options["all"]:
+        raise UsageError("name jobs with --job, or give a filter, or --all")
+    if filters and options["all"]:
+        raise UsageError("--all stands alone, or with --state")
+    return given | ({"all": True} if options["all"] else {})

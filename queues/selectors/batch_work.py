@@ -1,0 +1,131 @@
+"""How the work of one batch went over time: what ended when, and the runs that did it. Bounded reads."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from queues import store
+from queues.models import AuditEntry, Batch, Chunk, DeadLetter
+from queues.selectors import timeline
+from queues.selectors.activity import Entry
+from queues.selectors.expressions import time_bucket
+
+# Chunks whose runs are looked for, and runs that are read.
+CHUNKS = 20_000
+RUNS = 5_000
+EVENTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """One run that held chunks of the batch. Its counts are of all its jobs, those of other batches included."""
+
+    id: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime | None
+    state: str
+    claimed: int
+    succeeded: int
+    failed: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRuns:
+    """The newest runs, oldest first, and how many there are."""
+
+    rows: list[BatchRun]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a batch was told to do, beside its jobs."""
+
+    chunk_size: int
+    stage: int
+    idempotency_key: str
+    callback_handler: str
+    callback_queue: str
+    callback_each_end: bool
+    then_handler: str
+    then_queue: str
+    generation: int
+    queued_at: datetime | None
+    paused_at: datetime | None
+    paused_by: str
+    pause_reason: str
+    error_digest: dict[str, Any] | None
+
+
+def members(batch_id: int) -> list[int]:
+    """The batch and its parts."""
+    return [batch_id, *Batch.objects.filter(parent=batch_id).order_by("pk").values_list("pk", flat=True)]
+
+
+def ended_by_time(batch_id: int, seconds: int) -> list[tuple[datetime, int]]:
+    """How many jobs ended in each stretch of so many seconds, in order: as their chunks were finished or they died."""
+    ids, found = members(batch_id), defaultdict[datetime, int](int)
+    chunks: Any = (
+        Chunk.objects.filter(batch__in=ids, finished_at__isnull=False)
+        .values_list(time_bucket("finished_at", seconds))
+        .annotate(jobs=Sum("succeeded") + Sum("cancelled"))
+    )
+    deaths: Any = (
+        DeadLetter.objects.filter(batch__in=ids).values_list(time_bucket("died_at", seconds)).annotate(jobs=Count("pk"))
+    )
+    for rows in (chunks, deaths):
+        for start, jobs in rows:
+            found[start.astimezone(UTC)] += jobs
+    return sorted(found.items())
+
+
+def batch_runs(batch_id: int) -> BatchRuns:
+    """Its runs."""
+    ids = members(batch_id)
+    rows = store.rows("batch_runs", batches=ids, chunks=max(1, CHUNKS // len(ids)), limit=RUNS)
+    runs = [BatchRun(row[0], row[1] or "", _utc(row[2]), row[3] and _utc(row[3]), *row[4:9]) for row in rows]
+    return BatchRuns(runs[::-1], rows[0][9] if rows else 0)
+
+
+def details(batch_id: int) -> Details | None:
+    """The rest of what is known of a batch."""
+    row = Batch.objects.select_related("callback_queue", "then_queue").filter(pk=batch_id).first()
+    if row is None:
+        return None
+    return Details(
+        row.chunk_size,
+        row.stage,
+        row.idempotency_key or "",
+        row.callback_handler,
+        row.callback_queue.name if row.callback_queue else "",
+        row.callback_each_end,
+        row.then_handler,
+        row.then_queue.name if row.then_queue else "",
+        row.generation,
+        row.queued_at,
+        row.paused_at,
+        row.paused_by,
+        row.pause_reason,
+        row.error_digest,
+    )
+
+
+def events(batch_id: int, since: datetime) -> timeline.Page[Entry]:
+    """The newest changes that somebody has made to the batch. `looked` when the look ended before its beginning."""
+    rows = AuditEntry.objects.filter(at__gte=since)
+    page = timeline.page(rows, "at", only=lambda found: found.filter(target=f"batch {batch_id}"), size=EVENTS)
+    return timeline.Page([_entry(row) for row in page.rows], None, page.older, page.looked)
+
+
+def _entry(row: Any) -> Entry:
+    outcome = row.outcome if isinstance(row.outcome, dict) else {}
+    return Entry(row.pk, row.at, row.actor, row.source, row.action, row.target, row.reason, outcome)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)

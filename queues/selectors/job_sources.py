@@ -1,0 +1,155 @@
+"""Where a list of jobs is read: by which index its chunks, or its dead letters, are walked along."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from queues.domain.states import ChunkState, HeldWhy, JobState, OwnState, Priority
+from queues.models import Batch, Chunk, DeadLetter, Job, Queue
+from queues.selectors.job_walk import Walk, within_parts
+
+ENDED = (ChunkState.DONE, ChunkState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs a list shows: all that match every given part.
+
+    `since` and `until` are about the time by which the list is ordered. `payload` is a key, dotted where it lies
+    deeper, and a value, which matches as text and as the JSON that it may be.
+    """
+
+    state: str = ""
+    queue: str = ""
+    handler: str = ""
+    batch: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    error: str = ""
+    payload: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A walk, and the time by which it is ordered. `letters`: over dead letters, not over chunks.
+
+    `counted` are the same rows in as few parts as they can be counted in.
+    """
+
+    walk: Walk
+    ordered_by: str
+    counted: Sequence["QuerySet[Any]"]
+    letters: bool = False
+
+
+def source(query: JobQuery, now: datetime) -> Source:
+    """How the list of a query is read. Raises `TooWide`."""
+    if query.state == JobState.DEAD:
+        return _dead(query)
+    if query.batch is not None:
+        chunks = _of_queue(Chunk.objects.all(), query)
+        rows = [_between(chunks.filter(batch=leaf), "created_at", query) for leaf in leaves_of(query.batch)]
+        return Source(Walk(rows, "", "id", descending=False), "enqueued", rows)
+    return _BY_STATE.get(query.state, _created)(query, now)
+
+
+def leaves_of(batch: int) -> list[int]:
+    """The batches that hold the jobs of one: itself, or its parts. Raises `TooWide`."""
+    parts = list(Batch.objects.filter(parent=batch).order_by("pk").values_list("pk", flat=True))
+    within_parts(parts, "Choose one of its parts.")
+    return parts or [batch]
+
+
+def queues_of(query: JobQuery) -> list[int]:
+    """The queues that a query is about. Raises `TooWide`."""
+    found = Queue.objects.filter(name=query.queue) if query.queue else Queue.objects.all()
+    numbers = list(found.order_by("pk").values_list("pk", flat=True))
+    within_parts(numbers, "Choose a queue.")
+    return numbers
+
+
+def _between(rows: "QuerySet[Any]", field: str, query: JobQuery) -> "QuerySet[Any]":
+    if query.since is not None:
+        rows = rows.filter(**{f"{field}__gte": query.since})
+    return rows if query.until is None else rows.filter(**{f"{field}__lt": query.until})
+
+
+def _of_queue(rows: "QuerySet[Any]", query: JobQuery) -> "QuerySet[Any]":
+    return rows.filter(queue__in=queues_of(query)) if query.queue else rows
+
+
+def _each_queue(rows: "QuerySet[Any]", field: str, query: JobQuery) -> "list[QuerySet[Any]]":
+    return [_between(rows.filter(queue=queue), field, query) for queue in queues_of(query)]
+
+
+def _created(query: JobQuery, now: datetime) -> Source:
+    rows = _each_queue(Chunk.objects.all(), "created_at", query)
+    return Source(Walk(rows, "created_at", "id", descending=True), "enqueued", rows)
+
+
+def _ready(query: JobQuery, due: Q) -> Source:
+    rows = _each_queue(Chunk.objects.filter(due, state=ChunkState.READY), "run_at", query)
+    # By priority as well: it is what the index of claims is entered by before the due time.
+    found = [part.filter(priority=priority) for part in rows for priority in Priority]
+    return Source(Walk(found, "run_at", "id", descending=False), "due", rows)
+
+
+def _waiting(query: JobQuery, now: datetime) -> Source:
+    return _ready(query, Q(run_at__lte=now))
+
+
+def _later(query: JobQuery, now: datetime) -> Source:
+    return _ready(query, Q(run_at__gt=now))
+
+
+def _held(query: JobQuery, now: datetime) -> Source:
+    rows = _each_queue(Chunk.objects.filter(state=ChunkState.HELD), "created_at", query)
+    return Source(Walk(rows, "", "id", descending=False), "enqueued", rows)
+
+
+def _running(query: JobQuery, now: datetime) -> Source:
+    # What runs is few, and its index goes by run.
+    rows = [_between(_of_queue(Chunk.objects.filter(state=ChunkState.LEASED), query), "created_at", query)]
+    return Source(Walk(rows, "run_id", "id", descending=True), "enqueued", rows)
+
+
+def _ended(query: JobQuery, now: datetime) -> Source:
+    rows = _each_queue(Chunk.objects.filter(state__in=ENDED, archived_at=None), "finished_at", query)
+    return Source(Walk(rows, "finished_at", "id", descending=True), "ended", rows)
+
+
+def _trashed(query: JobQuery, now: datetime) -> Source:
+    chunks = Chunk.objects.filter(state=ChunkState.PARKED, held_why=HeldWhy.TRASHED)
+    rows = [_between(_of_queue(chunks, query), "created_at", query)]
+    return Source(Walk(rows, "created_at", "id", descending=True), "deleted", rows)
+
+
+def _dead(query: JobQuery) -> Source:
+    letters = _of_queue(DeadLetter.objects.all(), query)
+    parts = [letters] if query.batch is None else [letters.filter(batch=leaf) for leaf in leaves_of(query.batch)]
+    rows = [_between(part, "died_at", query) for part in parts]
+    return Source(Walk(rows, "died_at", "job_id", descending=True), "died", rows, letters=True)
+
+
+def own_cancelled(query: JobQuery) -> "QuerySet[Job]":
+    """Jobs that were cancelled one by one, also in chunks that go on. They have no time of their own: under a time,
+    none."""
+    rows = Job.objects.filter(own_state=OwnState.CANCELLED)
+    if query.queue:
+        rows = rows.filter(chunk__queue__in=queues_of(query))
+    return rows.none() if query.since or query.until else rows
+
+
+_BY_STATE: dict[str, Callable[[JobQuery, datetime], Source]] = {
+    JobState.WAITING: _waiting,
+    JobState.SCHEDULED: _later,
+    JobState.RETRYING: _later,
+    JobState.HELD: _held,
+    JobState.RUNNING: _running,
+    JobState.SUCCEEDED: _ended,
+    JobState.CANCELLED: _ended,
+    JobState.TRASHED: _trashed,
+}

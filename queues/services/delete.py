@@ -1,0 +1,132 @@
+"""Deleting a finished batch with everything of it: jobs, chunks, tries, results, dead letters, archive and links.
+
+An operation of its own is written first, with the audit: from then on the deletion goes on until it is done, whoever
+dies meanwhile. Each round takes whole chunks with all of their jobs and lowers the counts of the batch by what they
+held, in one transaction: a batch that is half deleted is a smaller, sound one. Runs stay, as figures of the past.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from django.db.models import F
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from queues import store
+from queues.domain.states import BatchState, ChunkState, HeldWhy
+from queues.models import Batch, BatchLink, Chunk, Operation
+from queues.services import audit
+
+log = logging.getLogger(__name__)
+
+ACTION = "delete_batch"
+# Jobs and chunk rows of one round.
+JOBS = 5_000
+CHUNKS = 1_000
+TIMEOUT_MS = 20_000
+
+
+class DeleteRefused(ValueError):
+    """The batch cannot be deleted: the message says why. Nothing was changed."""
+
+
+def delete_batch(*, batch_id: int, actor: str, source: str, reason: str = "") -> Operation:
+    """Begin to delete a finished batch and its parts; the operation that does it, in the background, round by round.
+
+    A deletion that has begun already goes on. Raises `DeleteRefused` while jobs of it run or wait, or another batch
+    waits for it.
+    """
+
+    def work() -> Operation:
+        with store.atomic():
+            batch, members = _held(batch_id)
+            if batch is None:
+                raise DeleteRefused(f"unknown batch {batch_id}")
+            begun = Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch_id}).first()
+            if begun is not None:
+                return begun
+            _check(batch, members)
+            operation = Operation.objects.create(
+                action=ACTION,
+                selection={"batch": batch_id},
+                actor=actor[:150],
+                source=source,
+                reason=reason[:300],
+                total=batch.total,
+            )
+            audit.record(
+                actor=actor,
+                source=source,
+                action="delete batch",
+                target=f"batch {batch_id}",
+                reason=reason,
+                operation=operation.pk,
+                name=batch.name,
+                jobs=batch.total,
+                parts=len(members) - 1,
+            )
+            return operation
+
+    return store.repeated(work)
+
+
+def delete_round(*, operation: Operation) -> bool:
+    """Do one round of a deletion whose operation the caller holds; whether there is more to do."""
+    number = operation.selection["batch"]
+    store.statement_timeout(TIMEOUT_MS)
+    batch, members = _held(number)
+    if batch is None:
+        return _end(operation, "done")
+    if any(member.state == BatchState.RUNNING for member in members):
+        # Somebody has had jobs of it retried or restored meanwhile.
+        log.warning("batch %s runs again: what was left of it is not deleted", number)
+        return _end(operation, "cancelled")
+    numbers = [member.pk for member in members]
+    chunks = [chunk for (chunk,) in store.rows("delete_pick", batches=numbers, chunks=CHUNKS, jobs=JOBS)]
+    if chunks:
+        store.rows("delete_lock", chunks=chunks)
+        parents = {member.pk: member.parent_id for member in members}
+        for leaf, *lost in store.rows("delete_chunks", chunks=chunks):
+            operation.changed += lost[0]
+            _lower(filter(None, (leaf, parents[leaf])), *lost)
+        operation.save(update_fields=["changed"])
+        return True
+    Batch.objects.filter(pk__in=numbers).exclude(pk=number).delete()
+    batch.delete()
+    return _end(operation, "done")
+
+
+def _held(number: int) -> tuple[Batch | None, list[Batch]]:
+    """The batch and all its members (itself and its parts), held in the order of their ids. Parts never change."""
+    parts = Batch.objects.filter(parent=number).values_list("pk", flat=True)
+    wanted = [number, *parts]
+    members = list(Batch.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk"))
+    return next((member for member in members if member.pk == number), None), members
+
+
+def _check(batch: Batch, members: list[Batch]) -> None:
+    if batch.parent_id is not None:
+        raise DeleteRefused(f"batch {batch.pk} is a part: delete its parent {batch.parent_id}")
+    if any(member.state == BatchState.RUNNING for member in members):
+        raise DeleteRefused(f"batch {batch.pk} still has jobs that run or wait: cancel it first")
+    followers = BatchLink.objects.filter(before__in=members, after__state=BatchState.RUNNING)
+    waiting = Chunk.objects.filter(state=ChunkState.HELD, held_why=HeldWhy.STAGE)
+    for follower in followers.order_by("after").values_list("after", flat=True):
+        if waiting.filter(batch=follower).exists():
+            raise DeleteRefused(f"batch {follower} waits for batch {batch.pk}")
+
+
+def _lower(batches: Iterable[int], jobs: int, succeeded: int, dead: int, cancelled: int) -> None:
+    """Take what has gone out of the frozen counters, in which what was deleted after the end may be missing."""
+    Batch.objects.filter(pk__in=list(batches)).update(
+        total=F("total") - jobs,
+        succeeded=F("succeeded") - succeeded,
+        dead=Greatest(F("dead") - dead, 0),
+        cancelled=Greatest(F("cancelled") - cancelled, 0),
+    )
+
+
+def _end(operation: Operation, state: str) -> bool:
+    operation.state, operation.finished_at = state, timezone.now()
+    operation.save(update_fields=["state", "finished_at"])
+    return False

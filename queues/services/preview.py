@@ -1,0 +1,127 @@
+"""What an operation would do, before anybody has said yes: to how many jobs, to how many not, and why. Reads only."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+
+from queues import store
+from queues.domain.operating import ADDING, GONE, PENDING, RUNNING, SAME, STOPPING, Action, command_line, why_not
+from queues.domain.states import BatchState, ChunkState, JobState
+from queues.models import Batch, Chunk
+from queues.selectors.clock import database_now
+from queues.selectors.expressions import UNENDED
+from queues.services import operate
+from queues.services.selection import Selection
+
+# Rows that one count may read; with more, the number is the least there can be.
+LETTERS = 1_000_000
+CHUNKS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would happen. Where `exact` is false, there are at least as many. `selection` carries the upper bound."""
+
+    action: Action
+    total: int
+    not_eligible: dict[str, int]
+    exact: bool
+    selection: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def eligible(self) -> int:
+        """Jobs with which it is possible now."""
+        return max(0, self.total - sum(self.not_eligible.values()))
+
+    @property
+    def command(self) -> str:
+        """The command that does the same."""
+        return command_line(self.action, self.selection, self.options)
+
+
+def preview(
+    *,
+    action: str,
+    selection: dict[str, Any],
+    options: dict[str, Any] | None = None,
+    until: datetime | None = None,
+    top: int | None = None,
+) -> Preview:
+    """Count what an operation would do; `until` and `top` are the bounds of an earlier preview.
+
+    Raises `OperationRefused` for what makes no sense.
+    """
+    verb, settled = operate.parse(action, options)
+    bounded = dict(selection)
+    if "job_ids" not in selection and "operation" not in selection:
+        bounded.setdefault("until", (until or database_now()).isoformat())
+        bounded.setdefault("top", max(1, int(store.one("last_job"))) if top is None else top)
+    meant = operate.select(verb, bounded)
+    if meant.named and not meant.letters_only:
+        total, flaws, exact = _named(verb, meant.named, settled)
+    elif meant.state == "dead":
+        total, flaws, exact = _counted(meant.letters(), adding=verb in ADDING)
+    elif meant.state == "trashed":
+        total, flaws, exact = _counted(meant.trashed(), adding=verb in ADDING)
+    else:
+        total, flaws, exact = _pending(meant)
+    return Preview(verb, total, flaws, exact, bounded, settled)
+
+
+def _named(action: Action, jobs: list[int], options: dict[str, Any]) -> tuple[int, dict[str, int], bool]:
+    states: dict[int, str] = dict(store.rows("job_state", jobs=jobs))
+    flaws: Counter[str] = Counter({GONE: len(jobs) - len(states)})
+    possible = []
+    for job, state in states.items():
+        why = RUNNING if state == JobState.RUNNING else why_not(action, JobState(state))
+        flaws[why] += 1
+        if not why:
+            possible.append(job)
+    del flaws[""]
+    lanes = Chunk.objects.filter(job__in=possible).values_list("priority", "queue_id")
+    if action in (Action.PRIORITY, Action.QUEUE):
+        aim = options["priority" if action is Action.PRIORITY else "queue_id"]
+        flaws[SAME] += sum(lane[action is Action.QUEUE] == aim for lane in lanes)
+    return len(jobs), {why: count for why, count in sorted(flaws.items()) if count}, True
+
+
+def _counted(rows: "QuerySet[Any]", *, adding: bool) -> tuple[int, dict[str, int], bool]:
+    total = rows.order_by()[: LETTERS + 1].count()
+    flaws = {}
+    if adding:
+        stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="").values_list("pk", flat=True)
+        if numbers := list(stopping[:1_000]):
+            flaws[STOPPING] = rows.filter(batch_id__in=numbers).count()
+    return min(total, LETTERS), {why: count for why, count in flaws.items() if count}, total <= LETTERS
+
+
+def _pending(meant: Selection) -> tuple[int, dict[str, int], bool]:
+    """Sums over the chunks that are meant; the jobs in them that run are not, and are told."""
+    conditions = Q(created_at__lte=meant.until)
+    if (members := meant.members()) is not None:
+        conditions &= Q(batch_id__in=members)
+    if (queue := meant.queue_id()) is not None:
+        conditions &= Q(queue_id=queue)
+    if "handler" in meant.filters:
+        conditions &= Q(handler=meant.filters["handler"])
+    due = {"waiting": Q(run_at__lte=meant.until), "scheduled": Q(run_at__gt=meant.until, is_retry=False)}
+    due["retrying"] = Q(run_at__gt=meant.until, is_retry=True)
+    ready = conditions & due.get(meant.state, Q())
+    total = seen = 0
+    if meant.state != "held":
+        total, seen = _sum(ready & Q(state=ChunkState.READY))
+    if meant.state in (PENDING, "held"):
+        jobs, chunks = _sum(conditions & Q(state=ChunkState.HELD))
+        total, seen = total + jobs, max(seen, chunks)
+    running, _ = _sum(conditions & Q(state=ChunkState.LEASED))
+    return total + running, {"running now: left alone": running} if running else {}, seen <= CHUNKS
+
+
+def _sum(conditions: Q) -> tuple[int, int]:
+    rows = Chunk.objects.filter(conditions).annotate(open=UNENDED).values("pk", "open")[: CHUNKS + 1]
+    found = rows.aggregate(jobs=Sum("open"), chunks=Count("pk"))
+    return found["jobs"] or 0, found["chunks"]

@@ -1,0 +1,185 @@
+"""Which jobs a person means: named ones, or those of a state under a filter, and how they are frozen.
+
+A selection is a small document: `job_ids`; or `operation`, what that one has deleted; or a `state` with any of `batch`
+(with its parts), `queue` (a name), `handler`, `fingerprint`, `reason`, `text` (in a dead letter's error), `since` and
+`until` (times as ISO text), all of which must match; or, with a state only, all of it (`all`). `until` and `top`, the
+highest job id, are its upper bound: what appeared after somebody was told the number is not meant.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from queues import store
+from queues.domain.operating import PENDING
+from queues.models import Batch, DeadLetter, OperationItem, Queue, TrashedJob
+from queues.selectors.clock import database_now
+from queues.selectors.dead_letters import error_text
+
+# Jobs of one operation, and of one that names them.
+MOST = 1_000_000
+MOST_NAMED = 10_000
+NO_TOP = 2**63 - 1
+STATES = ("dead", "trashed", PENDING, "waiting", "scheduled", "retrying", "held")
+_FILTERS = {
+    "dead": {"batch", "queue", "handler", "fingerprint", "reason", "text", "since"},
+    "trashed": {"batch", "queue", "handler"},
+}
+_TEXTS = ("queue", "handler", "fingerprint", "reason", "text")
+_BOUNDS = {"until", "top", "state"}
+
+
+class OperationRefused(ValueError):
+    """The operation cannot be started: the message says why."""
+
+
+class Selection:
+    """A selection that makes sense. Raises `OperationRefused` for one that does not."""
+
+    def __init__(self, document: dict[str, Any], *, state: str, letters_only: bool = False) -> None:
+        self.document = document
+        self.letters_only = letters_only
+        self.state = document.get("state", state)
+        self.named: list[int] = []
+        self.filters = {name: value for name, value in document.items() if name not in {*_BOUNDS, "all"}}
+        self.until = _moment(document, "until")
+        self.since = _moment(document, "since")
+        self.top = _number(document, "top") if "top" in document else NO_TOP
+        self._check()
+
+    def _check(self) -> None:
+        known = _FILTERS.get(self.state, {"batch", "queue", "handler"})
+        if self.state not in STATES:
+            raise OperationRefused(f"state: {self.state!r} is not one of {', '.join(STATES)}")
+        if "job_ids" in self.document:
+            self._check_named()
+        elif "operation" in self.document:
+            if set(self.filters) != {"operation"}:
+                raise OperationRefused("a selection by operation has nothing else")
+            self.filters["operation"] = _number(self.document, "operation")
+        elif self.document.get("all") is True and not self.filters:
+            return
+        elif not self.filters or set(self.filters) - known or "all" in self.document:
+            names = ", ".join(sorted(known))
+            raise OperationRefused(f"a selection has job_ids, or all, or some of {names}")
+        if any("\0" in str(self.filters.get(name, "")) for name in _TEXTS):
+            raise OperationRefused("queue and fingerprint are text without NUL")
+        if "batch" in self.filters:
+            self.filters["batch"] = _number(self.document, "batch")
+
+    def _check_named(self) -> None:
+        if not self.document["job_ids"]:
+            raise OperationRefused("no job is named")
+        if set(self.filters) != {"job_ids"}:
+            raise OperationRefused("a selection by job_ids has nothing else")
+        try:
+            self.named = sorted({int(job) for job in self.document["job_ids"]})
+        except (TypeError, ValueError):
+            raise OperationRefused("job_ids and batch are numbers") from None
+        if not 0 < self.named[0] <= self.named[-1] < 2**63:
+            raise OperationRefused("job_ids are numbers from 1")
+        if len(self.named) > MOST_NAMED:
+            raise OperationRefused(f"{len(self.named):,} jobs; at most {MOST_NAMED:,} can be named")
+
+    def __str__(self) -> str:
+        """In words, for the audit."""
+        if self.named:
+            return f"job {self.named[0]}" if len(self.named) == 1 else f"{len(self.named)} jobs"
+        words = [f"{name} {value}" for name, value in sorted(self.filters.items())] or ["all"]
+        state = [self.state] if self.state != "dead" else []
+        return ", ".join([*state, *words])
+
+    def members(self) -> list[int] | None:
+        """The batch and its parts; None for any batch."""
+        if "batch" not in self.filters:
+            return None
+        batch = self.filters["batch"]
+        return [batch, *Batch.objects.filter(parent_id=batch).values_list("pk", flat=True)]
+
+    def queue_id(self) -> int | None:
+        """The queue's key, 0 for an unknown one; None for any queue."""
+        if "queue" not in self.filters:
+            return None
+        return Queue.objects.filter(name=self.filters["queue"]).values_list("pk", flat=True).first() or 0
+
+    def letters(self) -> "QuerySet[DeadLetter]":
+        """The dead letters that are meant."""
+        rows = self._filtered(DeadLetter.objects.all())
+        if self.until is not None:
+            rows = rows.filter(died_at__lte=self.until)
+        if self.since is not None:
+            rows = rows.filter(died_at__gte=self.since)
+        for name in ("fingerprint", "reason"):
+            if name in self.filters:
+                rows = rows.filter(**{name: self.filters[name]})
+        if "text" in self.filters:
+            rows = rows.filter(error_text(self.filters["text"]))
+        return rows
+
+    def trashed(self) -> "QuerySet[TrashedJob]":
+        """The deleted jobs that are meant."""
+        rows = self._filtered(TrashedJob.objects.all())
+        if "operation" in self.filters:
+            rows = rows.filter(
+                pk__in=OperationItem.objects.filter(operation=self.filters["operation"], outcome="deleted").values(
+                    "job_id"
+                )
+            )
+        return rows if self.until is None else rows.filter(deleted_at__lte=self.until)
+
+    def _filtered(self, rows: "QuerySet[Any]") -> "QuerySet[Any]":
+        if self.named:
+            return rows.filter(pk__in=self.named)
+        if (members := self.members()) is not None:
+            # One value where there is one: an index keeps its order then.
+            rows = rows.filter(batch_id__in=members) if len(members) > 1 else rows.filter(batch_id=members[0])
+        if (queue := self.queue_id()) is not None:
+            rows = rows.filter(queue_id=queue)
+        return rows.filter(handler=self.filters["handler"]) if "handler" in self.filters else rows
+
+    def freeze(self, *, operation: int) -> int:
+        """Write the jobs as items of an operation, in its transaction; how many. `MOST` + 1 means too many."""
+        if self.named and not self.letters_only:
+            items = [OperationItem(operation_id=operation, job_id=job) for job in self.named]
+            return len(OperationItem.objects.bulk_create(items))
+        frozen: dict[str, Callable[[], QuerySet[Any]]] = {"dead": self.letters, "trashed": self.trashed}
+        if self.state in frozen:
+            return store.freeze(operation, frozen[self.state]().values("job_id")[: MOST + 1])
+        return store.run(
+            "freeze_pending",
+            operation=operation,
+            queue=self.queue_id(),
+            batches=self.members(),
+            handler=self.filters.get("handler"),
+            due={"waiting": True, "scheduled": False, "retrying": False}.get(self.state),
+            again={"scheduled": False, "retrying": True}.get(self.state),
+            ready=self.state != "held",
+            held=self.state in (PENDING, "held"),
+            until=self.until or database_now(),
+            top=self.top,
+            most=MOST + 1,
+        )
+
+
+def _moment(document: dict[str, Any], name: str) -> datetime | None:
+    if name not in document:
+        return None
+    try:
+        moment = datetime.fromisoformat(document[name])
+    except (TypeError, ValueError):
+        raise OperationRefused(f"{name} is a time in ISO format") from None
+    if moment.tzinfo is None:
+        raise OperationRefused(f"{name} needs its time zone")
+    return moment
+
+
+def _number(document: dict[str, Any], name: str) -> int:
+    try:
+        number = int(document[name])
+    except (TypeError, ValueError):
+        raise OperationRefused("job_ids and batch are numbers") from None
+    if not 0 < number < 2**63:
+        raise OperationRefused(f"{name} is a number from 1")
+    return number

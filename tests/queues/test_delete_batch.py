@@ -1,0 +1,266 @@
+"""Deleting a finished batch: everything of it and nothing else, however often it is interrupted."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from queues import store
+from queues.models import (
+    ArchivedJob,
+    Attempt,
+    AuditEntry,
+    Batch,
+    BatchLink,
+    Chunk,
+    DeadLetter,
+    Job,
+    JobKey,
+    JobResult,
+    Operation,
+    Run,
+)
+from queues.selectors.batches import batch_counts
+from queues.services import cancel, delete, operate
+from queues.services.archive import archive, restore
+from queues.services.delete import DeleteRefused, delete_batch
+from queues.services.enqueue import add_jobs, enqueue, enqueue_batch, seal
+from tests.checker import assert_sound
+from tests.queues.commanding import command
+from tests.queues.working import do, drain, leased, make_queue
+
+pytestmark = pytest.mark.django_db
+OF_JOBS = (Job, ArchivedJob, Attempt, DeadLetter, JobKey, JobResult)
+
+
+def _rows() -> dict[str, list[Any]]:
+    return {model.__name__: list(model.objects.order_by("pk").values_list()) for model in (*OF_JOBS, Chunk, Batch)}
+
+
+def _world() -> Batch:
+    """Succeeded, dead and archived jobs, results, tries and keys; another batch of the same kind stays."""
+    make_queue(chunk_size=3, max_attempts=1, keep_results=3600, archive_after=3600)
+    batch = enqueue_batch(do, [{"n": n, **({"die": n} if n % 4 == 0 else {"value": n})} for n in range(10)], key=str)
+    drain()
+    batch.refresh_from_db()
+    assert (batch.state, batch.dead) == ("partial", 3)
+    return batch
+
+
+def _delete(batch: Batch) -> Operation:
+    operation = delete_batch(batch_id=batch.pk, actor="ann", source="api", reason="old")
+    while operate.advance(operation_id=operation.pk):
+        pass
+    operation.refresh_from_db()
+    return operation
+
+
+def test_everything_of_it_goes_and_nothing_else() -> None:
+    make_queue("other", archive_after=0)
+    batch = _world()
+    runs = Run.objects.count()
+    kept = enqueue_batch(do, [{"die": 1}, {"value": 2}], queue="other")
+    single = enqueue(do, {"die": 3}, queue="other")
+    drain("other")
+    before = _rows()
+    operation = _delete(batch)
+    assert (operation.state, operation.total, operation.changed) == ("done", 10, 10)
+    assert list(Batch.objects.values_list("pk", flat=True)) == [kept.pk]
+    assert {job.pk for job in Job.objects.all()} == {
+        single,
+        *range(kept.first_job_id or 0, (kept.last_job_id or 0) + 1),
+    }
+    assert DeadLetter.objects.count() == Attempt.objects.count() == 2
+    assert (JobKey.objects.count(), JobResult.objects.filter(job_id__lte=batch.last_job_id).count()) == (0, 0)
+    assert Run.objects.count() == runs + Run.objects.filter(queue__name="other").count()
+    assert len(before["Chunk"]) > Chunk.objects.count() == Chunk.objects.filter(queue__name="other").count()
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.target, entry.reason) == (
+        "ann",
+        "delete batch",
+        f"batch {batch.pk}",
+        "old",
+    )
+    assert_sound()
+
+
+def test_archived_jobs_go_too() -> None:
+    batch = _world()
+    from queues.models import Queue
+
+    Queue.objects.update(archive_after=0)
+    assert archive() == 7
+    _delete(batch)
+    assert [model.objects.count() for model in OF_JOBS] == [0] * 6
+    assert (Chunk.objects.count(), Batch.objects.count()) == (0, 0)
+
+
+def test_a_parent_goes_with_its_parts_and_a_part_not_alone(settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 4
+    make_queue(chunk_size=2)
+    batch = enqueue_batch(do, [{}] * 10, split=True)
+    drain()
+    part = batch.parts.first()
+    assert part is not None
+    with pytest.raises(DeleteRefused, match=f"is a part: delete its parent {batch.pk}"):
+        _delete(part)
+    assert _delete(batch).changed == 10
+    assert (Batch.objects.count(), Chunk.objects.count(), Job.objects.count()) == (0, 0, 0)
+
+
+def test_what_still_works_waits_or_is_open_is_refused() -> None:
+    make_queue()
+    batch = enqueue_batch(do, [{}], open=True)
+    for _state in ("open", "waiting", "running"):
+        with pytest.raises(DeleteRefused, match="cancel it first"):
+            _delete(batch)
+        if _state == "open":
+            add_jobs(batch, [{}])
+            seal(batch)
+    with leased(), pytest.raises(DeleteRefused, match="cancel it first"):
+        _delete(batch)
+    with pytest.raises(DeleteRefused, match="unknown batch 99999"):
+        delete_batch(batch_id=99999, actor="a", source="api")
+    assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
+
+
+def test_cancelled_first_it_can_be_deleted() -> None:
+    make_queue()
+    batch = enqueue_batch(do, [{}] * 3, key=lambda payload: "one")
+    cancel.cancel_batch(batch_id=batch.pk, actor="a", source="api")
+    assert _delete(batch).state == "done"
+    assert_sound()
+
+
+def test_one_that_another_waits_for_is_refused() -> None:
+    make_queue()
+    batch, follower = enqueue_batch(do, [{}]), enqueue_batch(do, [{}])
+    drain()
+    BatchLink.objects.create(before=batch, after=follower)
+    Batch.objects.filter(pk=follower.pk).update(
+        state="running", finished_at=None, succeeded=None, dead=None, cancelled=None
+    )
+    Chunk.objects.filter(batch=follower).update(state="held", held_why="stage", finished_at=None, succeeded=0)
+    with pytest.raises(DeleteRefused, match=f"batch {follower.pk} waits for batch {batch.pk}"):
+        _delete(batch)
+    BatchLink.objects.all().delete()
+    assert _delete(batch).state == "done"
+
+
+def test_half_deleted_it_is_a_smaller_sound_batch_and_goes_on_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delete, "JOBS", 1)
+    batch = _world()
+    operation = delete_batch(batch_id=batch.pk, actor="a", source="api")
+    steps = 0
+    while True:
+        before = _rows()
+
+        def dying(*_args: Any, **_values: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            # As if the process had ended after all statements of the round, before its commit.
+            patched.setattr(Operation, "save", dying)
+            with pytest.raises(KeyboardInterrupt):
+                operate.advance(operation_id=operation.pk)
+        assert _rows() == before
+        more = operate.advance(operation_id=operation.pk)
+        assert_sound()
+        if not more:
+            break
+        steps += 1
+        left = Batch.objects.get(pk=batch.pk)
+        counts = batch_counts([batch.pk], recount=[batch.pk])[batch.pk]
+        assert (left.total, left.succeeded, left.dead) == (counts.total, counts.succeeded, counts.dead)
+    assert steps == 5
+    # Asked again after its end: there is nothing there.
+    with pytest.raises(DeleteRefused, match="unknown batch"):
+        _delete(batch)
+
+
+def test_the_ring_goes_on_with_it_and_asking_twice_is_one_deletion() -> None:
+    batch = _world()
+    first = delete_batch(batch_id=batch.pk, actor="a", source="api")
+    again = delete_batch(batch_id=batch.pk, actor="a", source="api")
+    assert (first.pk, AuditEntry.objects.count()) == (again.pk, 1)
+    operate.advance_all()
+    assert Batch.objects.count() == 0
+
+
+def test_jobs_retried_meanwhile_end_the_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delete, "JOBS", 1)
+    batch = _world()
+    operation = delete_batch(batch_id=batch.pk, actor="a", source="api")
+    operate.advance(operation_id=operation.pk)
+    operate.start(action="retry_dead", selection={"batch": batch.pk}, actor="b", source="api")
+    assert operate.advance(operation_id=operation.pk) is False
+    operation.refresh_from_db()
+    assert (operation.state, operation.changed, Batch.objects.get().state) == ("cancelled", 2, "running")
+    assert_sound()
+    drain()
+    assert _delete(batch).state == "done"
+    assert_sound()
+
+
+def test_restored_jobs_end_the_deletion_too() -> None:
+    make_queue()
+    batch = enqueue_batch(do, [{}] * 4)
+    drain()
+    archive()
+    operation = delete_batch(batch_id=batch.pk, actor="a", source="api")
+    restore(job_ids=[batch.first_job_id or 0], actor="b", source="api")
+    operate.advance(operation_id=operation.pk)
+    operation.refresh_from_db()
+    assert (operation.state, Batch.objects.get().total) == ("cancelled", 4)
+    assert_sound()
+
+
+def test_the_command_asks_and_tells() -> None:
+    batch = _world()
+    refused = command("batches", "delete", batch.pk)
+    assert (refused.code, "add --yes" in refused.err) == (2, True)
+    answer = command("batches", "delete", batch.pk, "--yes", "--json")
+    assert (answer.code, answer.document["jobs"], answer.document["state"]) == (0, 10, "done")
+    running = enqueue_batch(do, [{}])
+    refused = command("batches", "delete", running.pk, "--yes")
+    assert (refused.code, "cancel it first" in refused.err) == (1, True)
+
+
+def test_the_commands_show_jobs_and_errors() -> None:
+    batch = _world()
+    Batch.objects.filter(pk=batch.pk).update(metadata={"region": "eu"})
+    shown = command("batches", "show", batch.pk, "--json").document
+    assert (shown["status"]["completed"], shown["status"]["dead"], shown["status"]["success_rate"]) == (7, 3, 0.7)
+    assert "70.00%" in command("batches", "show", batch.pk).out
+    dead = command("batches", "jobs", batch.pk, "--state", "dead", "--json").document
+    assert [(row["state"], row["priority"], row["attempts"]) for row in dead] == [("dead", "normal", 1)] * 3
+    errors = command("batches", "errors", batch.pk, "--limit", 2, "--json").document
+    assert [row["job_id"] for row in errors] == [row["job_id"] for row in dead][:2]
+    assert errors[0]["message"].startswith("asked to die")
+    assert "asked to die" in command("batches", "errors", batch.pk).out
+    assert [row["id"] for row in command("batches", "list", "--metadata", "region=eu", "--json").document] == [batch.pk]
+    assert command("batches", "list", "--metadata", "region=us", "--json").document == []
+    assert command("batches", "list", "--metadata", "region").code == 2
+
+
+def test_the_admin_deletes_and_finds_by_metadata_for_those_who_may_operate(client: Client) -> None:
+    batch = _world()
+    Batch.objects.filter(pk=batch.pk).update(metadata={"region": "eu"})
+    person = User.objects.create_user("ann", is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_console"))
+    client.force_login(person)
+    page = "/admin/queues/batch/"
+    wish = {"action": "delete_finished", "_selected_action": [batch.pk]}
+    assert f'value="{batch.pk}"' not in client.get(page, {"q": "region=us"}).content.decode()
+    client.post(page, wish)
+    assert Operation.objects.count() == 0
+    person.user_permissions.add(Permission.objects.get(codename="operate"))
+    assert f'value="{batch.pk}"' in client.get(page, {"q": "region=eu"}).content.decode()
+    assert "7 completed, 0 failed, 3 dead" in (shown := client.get(f"{page}{batch.pk}/change/").content.decode())
+    assert "success rate 70.00%" in shown
+    client.post(page, wish)
+    assert Operation.objects.get().selection == {"batch": batch.pk}
+    operate.advance_all()
+    assert not Batch.objects.exists()
+    assert store.one("unfinished", batch=batch.pk) is False
