@@ -8,3 +8,26 @@ class MonitoringConfig(AppConfig):
 
     name = "monitoring"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Make the panels known that live in modules of their own."""
+        from monitoring import (
+            activity,
+            batch_panels,
+            job_panels,
+            operation_panels,
+            overview_panels,
+            queue_panels,
+            worker_panels,
+        )
+
+        for module in (
+            activity,
+            batch_panels,
+            job_panels,
+            operation_panels,
+            overview_panels,
+            queue_panels,
+            worker_panels,
+        ):
+            module.register()

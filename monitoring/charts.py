@@ -54,10 +54,10 @@ class StackedBars:
         return self.top / 2
 
 
-def stacked_bars(series: Series) -> StackedBars:
-    """Tries ended in a second: succeeded at the bottom, then retried, then dead."""
+def stacked_bars(series: Series, least: float = 0.0) -> StackedBars:
+    """Tries ended in a second: succeeded at the bottom, then retried, then dead. The scale reaches `least`."""
     points = [point for point in series.points if point.seconds >= YOUNGEST]
-    top = nice_ceiling(max((point.rate(point.total) for point in points), default=0.0))
+    top = nice_ceiling(max(least, *(point.rate(point.total) for point in points), 0.0))
     step = WIDTH / max(1, len(series.points))
     gap = step * 0.18
     bars = [

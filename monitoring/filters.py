@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 
+from django.core.signing import BadSignature, Signer
+
 from monitoring.texts import UNSEEN
-from queues.domain.states import BatchState
-from queues.selectors.batches import BatchQuery
 from queues.selectors.dead_letters import DeadLetterQuery, Place
 
-KNOWN = ("queue", "batch", "cause", "state", "name")
+KNOWN = ("queue", "batch", "cause", "state", "name", "handler", "why", "text", "since")
+# Spans of time that a list of dead letters can be narrowed to.
+SINCE = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(days=1), "7d": timedelta(days=7)}
 LONGEST = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SEALED = Signer(salt="monitoring.filters")
 PLACE = re.compile(r"(\d{1,17})-(\d{1,18})", re.ASCII)
 
 
@@ -45,30 +48,42 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
-def batch_query(values: Mapping[str, str]) -> BatchQuery:
-    """Which batches are meant; an unknown state is no filter."""
-    state = values.get("state", "")
-    return BatchQuery(
-        state=state if state in set(BatchState) else "",
-        queue=values.get("queue", ""),
-        name=values.get("name", ""),
-    )
-
-
-def dead_letter_query(values: Mapping[str, str]) -> DeadLetterQuery:
+def dead_letter_query(values: Mapping[str, str], until: datetime | None = None) -> DeadLetterQuery:
     """Which dead letters are meant. A batch that is no number matches none, rather than all."""
-    batch = values.get("batch", "")
+    batch, since = values.get("batch", ""), SINCE.get(values.get("since", ""))
     return DeadLetterQuery(
         queue=values.get("queue", ""),
         batch=None if not batch else whole_number(batch) or 0,
         fingerprint=values.get("cause", ""),
+        until=until,
+        handler=values.get("handler", ""),
+        reason=values.get("why", ""),
+        text=values.get("text", ""),
+        since=None if since is None else datetime.now(UTC) - since,
     )
 
 
 def selection(query: DeadLetterQuery) -> dict[str, object]:
     """The filter as the services take it."""
     parts = {"queue": query.queue, "batch": query.batch, "fingerprint": query.fingerprint}
-    return {name: value for name, value in parts.items() if value not in ("", None)}
+    parts |= {"handler": query.handler, "reason": query.reason, "text": query.text}
+    parts |= {"since": query.since.isoformat() if query.since else None}
+    chosen: dict[str, object] = {name: value for name, value in parts.items() if value not in ("", None)}
+    # A time alone chooses nothing.
+    return chosen | {"until": query.until.isoformat()} if chosen and query.until else chosen
+
+
+def seal(moment: datetime) -> str:
+    """A time as a form carries it that must come back as it was sent."""
+    return SEALED.sign(moment.isoformat())
+
+
+def unseal(text: str) -> datetime | None:
+    """The time that was sealed; None for what was not."""
+    try:
+        return datetime.fromisoformat(SEALED.unsign(text))
+    except (BadSignature, ValueError):
+        return None
 
 
 def write_place(place: Place) -> str:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError
 
+from monitoring import rollup
 from monitoring.progress import WINDOW, Sample
-from queues.selectors import clock, figures, throughput
+from queues.selectors import clock, figures, overview, throughput
 
 BUCKET = 10
 CHART = timedelta(minutes=15)
@@ -19,8 +20,15 @@ CHART = timedelta(minutes=15)
 SETTLED = timedelta(seconds=30)
 # Buckets that are read at once when there is much to catch up with.
 SLICE = 6
+# With more unread buckets than this all is read anew, and whole minutes from where they are kept.
+MUCH = 4 * SLICE
 ESTIMATE_EVERY = timedelta(seconds=10)
 ESTIMATE_LIMIT = 0.5
+# Arrivals are told in spans of so many seconds: those of the last minutes that have been closed for a while.
+SPAN = 30
+SPANS = 10
+# A figure without a history of its own is noted this often, for the small lines.
+NOTE_EVERY = timedelta(seconds=5)
 
 
 class History:
@@ -37,6 +45,32 @@ class History:
         self._closed = 0
         self._estimates: Mapping[int, figures.Estimate] = {}
         self._estimated_at: datetime | None = None
+        self._arrived: dict[int, int] = {}
+        self._notes: dict[str, deque[tuple[datetime, float]]] = {}
+
+    def arrivals(self, now: datetime) -> list[float]:
+        """Jobs enqueued in a second in each of the last spans. Each span is read once, when it can no more change."""
+        last = int((now - SETTLED).timestamp()) // SPAN
+        wanted = range(last - SPANS, last)
+        with self._lock:
+            self._arrived = {number: jobs for number, jobs in self._arrived.items() if number in wanted}
+            for number in wanted:
+                if number not in self._arrived:
+                    start, end = (datetime.fromtimestamp(one * SPAN, UTC) for one in (number, number + 1))
+                    self._arrived[number] = overview.arrived(start, end)
+            return [self._arrived[number] / SPAN for number in wanted]
+
+    def note(self, name: str, now: datetime, value: float) -> list[tuple[datetime, float]]:
+        """Remember a figure, and return what it has been within the chart's time."""
+        with self._lock:
+            kept = self._notes.setdefault(name, deque())
+            if len(kept) > 1 and now - kept[-2][0] < NOTE_EVERY:
+                kept.pop()
+            kept.append((now, value))
+            # One from before the chart's time stays, as the value with which that begins.
+            while len(kept) > 1 and now - kept[1][0] >= CHART:
+                kept.popleft()
+            return list(kept)
 
     def sample(self, batch_id: int, now: datetime, ended: int) -> list[Sample]:
         """Add a reading of a batch and return those from which its rate is measured."""
@@ -59,14 +93,21 @@ class History:
         """All work of the chart's time: closed buckets from memory, the rest read anew.
 
         A bucket is closed when it is so long past that nothing can be added to it: a run that commits late is
-        seen late, never missed. At first there is much to read; it is read minute by minute, so that a reading
-        that is cut off by its time limit is continued by the next one.
+        seen late, never missed. At first there is much to read: minutes that are rolled up are read as such, a row
+        for each queue instead of one for each run, and the rest minute by minute, so that a reading that is cut
+        off by its time limit is continued by the next one.
         """
         closed = int((now - SETTLED).timestamp() // BUCKET)
         oldest = int((now - CHART).timestamp() // BUCKET)
         with self._lock:
             self._work = {number: work for number, work in self._work.items() if number >= oldest}
             start = max(oldest, self._closed)
+            if closed - start > MUCH:
+                complete, groups = rollup.complete(_time(oldest), BUCKET)
+                self._work = {}
+                for group in groups:
+                    self._work.setdefault(group.last, []).append(group)
+                self._closed = start = max(oldest, int(complete.timestamp()) // BUCKET)
             while start < closed:
                 end = min(start + SLICE, closed)
                 for group in throughput.ended_work(_time(start), _time(end), BUCKET):

@@ -16,7 +16,25 @@ ICONS = {
     "retry": '<path d="M13 8a5 5 0 1 1-1.6-3.7M13.2 2.2v3h-3"/>',
     "overview": '<path d="M2.5 13.5v-5h3v5m0 0v-11h3v11m0 0v-8h3v8M1.5 13.5h13"/>',
     "batches": '<path d="m8 2 6 3-6 3-6-3Zm-6 6 6 3 6-3M2 11l6 3 6-3"/>',
+    "jobs": '<path d="M5.5 4h8m-8 4h8m-8 4h8"/><path d="M2.5 4h.5m-.5 4h.5m-.5 4h.5" stroke-width="2"/>',
+    "archive": '<path d="M2 3h12v3H2Zm1 3v7h10V6M6.3 8.5h3.4"/>',
+    "clock": '<circle cx="8" cy="8" r="5.5"/><path d="M8 5v3.2l2 1.6"/>',
+    "up": '<path d="M8 13V3.5m-4 4 4-4 4 4"/>',
+    "search": '<circle cx="7" cy="7" r="4.3"/><path d="m10.3 10.3 3.4 3.4"/>',
     "dead-letters": '<path d="M2 4h12v8.5H2Zm0 .5 6 4.5 6-4.5"/>',
+    "operations": (
+        '<path d="M2 4.5h6m2 0h4M2 11.5h2m2 0h8"/><path d="M7 2.5 9.5 4.5 7 6.5Zm-3 7 2.5 2L4 13.5Z" class="fill"/>'
+    ),
+    "undo": '<path d="M3 8a5 5 0 1 0 1.6-3.7M2.8 2.2v3h3"/>',
+    "queues": '<path d="M2 3.5h12M2 8h9M2 12.5h6"/><path d="m11.5 10.2 2.3 2.3-2.3 2.3" />',
+    "workers": (
+        '<rect x="4" y="4" width="8" height="8" rx="1.2"/>'
+        '<path d="M6.3 1.5V4m3.4-2.5V4M6.3 12v2.5m3.4-2.5v2.5M1.5 6.3H4M1.5 9.7H4M12 6.3h2.5M12 9.7h2.5"/>'
+    ),
+    "activity": '<path d="M1.5 8h3l2-5 3 10 2-5h3"/>',
+    "edit": '<path d="M10.5 3 13 5.5 6 12.5l-3.2.7.7-3.2Z"/>',
+    "stop": '<rect x="4" y="4" width="8" height="8" rx="1" class="fill"/>',
+    "silent": '<circle cx="8" cy="8" r="5.5" stroke-dasharray="1 2.2"/><path d="M8 5v3l2 1.5"/>',
     "admin": (
         '<path d="M2 4.5h7m4 0h1m-12 7h1m4 0h7"/><circle cx="11" cy="4.5" r="1.8"/><circle cx="5" cy="11.5" r="1.8"/>'
     ),

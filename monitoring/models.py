@@ -24,7 +24,7 @@ class LoginLink(models.Model):
 
 
 class MetricPoint(models.Model):
-    """One queue in one minute, by the end of its runs; written anew until ten minutes later."""
+    """One queue in one minute, by the end of its runs; written anew until sixteen minutes later."""
 
     queue = models.ForeignKey("queues.Queue", on_delete=models.CASCADE, db_index=False)
     minute = models.DateTimeField()
@@ -39,6 +39,9 @@ class MetricPoint(models.Model):
     wait_p95 = models.FloatField(null=True, blank=True)
     handler_p50 = models.FloatField(null=True, blank=True, help_text="milliseconds, median of the runs' medians")
     handler_p95 = models.FloatField(null=True, blank=True)
+    lost = models.PositiveBigIntegerField(default=0, db_default=0, help_text="runs whose worker was lost")
+    lasted_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="all runs together, start to end")
+    waited_ms = models.PositiveBigIntegerField(default=0, db_default=0, help_text="all runs together, due to claimed")
 
     class Meta:
         constraints: ClassVar = [

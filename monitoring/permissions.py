@@ -1,4 +1,7 @@
-"""Who may look and who may act. Checked on the server for every page, panel and change."""
+"""Who may look and who may act. Checked on the server for every page, panel and change.
+
+The same door gives each page its limit of time: a view that is open to people cannot be without it.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,8 +11,11 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from monitoring.limits import limited
+
 VIEW = "queues.view_console"
 OPERATE = "queues.operate"
+EMPTY_TRASH = "queues.empty_trash"
 VIEWERS = "viewers"
 OPERATORS = "operators"
 
@@ -25,6 +31,11 @@ def may_view(user: Any) -> bool:
 def may_operate(user: Any) -> bool:
     """Whether jobs may be retried, cancelled, deleted and queues paused. Acting includes looking."""
     return may_view(user) and bool(user.has_perm(OPERATE))
+
+
+def may_empty_trash(user: Any) -> bool:
+    """Whether deleted jobs may be removed for good."""
+    return may_operate(user) and bool(user.has_perm(EMPTY_TRASH))
 
 
 def viewer_required(view: View[P]) -> View[P]:
@@ -43,8 +54,9 @@ def _guarded(view: View[P], allowed: Callable[[Any], bool]) -> View[P]:
             return _sign_in(request)
         if not allowed(request.user):
             raise PermissionDenied
-        return view(request, *args, **kwargs)
+        return bounded(request, *args, **kwargs)
 
+    bounded = limited(view)
     return cast(View[P], wraps(view)(guarded))
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from queues.domain.rates import success_rate
+
 
 class Work(Protocol):
     """What runs have done that started in bucket `first` and ended in bucket `last`."""
@@ -66,8 +68,8 @@ class Series:
     @property
     def success_rate(self) -> float | None:
         """Succeeded of all jobs that came to an end; nothing ended has no rate."""
-        ended = self.succeeded + self.dead
-        return self.succeeded / ended if ended >= 0.5 else None
+        # Shares of runs: less than half a job is nothing that has ended.
+        return success_rate(self.succeeded, self.dead) if self.succeeded + self.dead >= 0.5 else None
 
     def coarser(self, factor: int) -> "Series":
         """Every `factor` buckets as one, for tables; cut at multiples so that rows do not shift."""

@@ -25,6 +25,7 @@ class QueueLine:
     figures: figures.QueueFigures
     waiting: int
     scheduled: int
+    held: int
     dead: int
     running: int
     rate: float
@@ -52,6 +53,11 @@ class Snapshot:
         self._history = history
         self._known: dict[Hashable, Any] = {}
         self._lock = threading.RLock()
+
+    @property
+    def history(self) -> History:
+        """What is remembered between readings."""
+        return self._history
 
     def once(self, key: Hashable, read: Callable[[], T]) -> T:
         """The result of `read`, which is called the first time only."""
@@ -155,11 +161,12 @@ class Snapshot:
 
 
 def _queue_line(queue: figures.QueueFigures, estimate: figures.Estimate | None, running: int, rate: float) -> QueueLine:
-    waiting, scheduled, dead = queue.waiting, queue.scheduled, queue.dead
+    waiting, scheduled, held, dead = queue.waiting, queue.scheduled, queue.held, queue.dead
     if estimate is not None:
         # An estimate is ten seconds old at most; what is counted now is the least there can be.
         if not queue.exact:
             waiting, scheduled = max(waiting, estimate.waiting), max(scheduled, estimate.scheduled)
+            held = max(held, estimate.held)
         if not queue.dead_exact:
             dead = max(dead, estimate.dead)
     capped = not (queue.exact and queue.dead_exact)
@@ -167,6 +174,7 @@ def _queue_line(queue: figures.QueueFigures, estimate: figures.Estimate | None, 
         queue,
         waiting,
         scheduled,
+        held,
         dead,
         running,
         rate,

@@ -25,8 +25,19 @@ SHAPES = {
     "cancelled": "slash",
     "trashed": "trash",
     "waiting": "ring",
+    "scheduled": "clock",
+    "retrying": "retry",
+    "held": "pause",
+    "open": "dot",
     "paused": "pause",
     "active": "dot",
+    "healthy": "check",
+    "silent": "silent",
+    "suspended": "pause",
+    "stopped": "stop",
+    "done": "check",
+    "lost": "cross",
+    "released": "left",
 }
 DASH = "–"
 
@@ -79,6 +90,14 @@ def duration(value: timedelta | None) -> str:
 
 
 @register.filter
+def milliseconds(value: float | None) -> str:
+    """A number of milliseconds as a duration; a part of one where that is all."""
+    if value is None:
+        return DASH
+    return f"{value:.2f} ms" if value < 1 else duration(timedelta(milliseconds=value))
+
+
+@register.filter
 def about(value: timedelta | None) -> str:
     """A forecast: one unit, and no more exact than it can be."""
     if value is None:
@@ -121,6 +140,20 @@ def pretty_json(value: str) -> SafeString:
         for token in texts.pretty_json(value)
     )
     return mark_safe("".join(pieces))  # noqa: S308
+
+
+@register.filter
+def operation_of(message: Any) -> dict[str, Any]:
+    """The operation that a notice is about, and whether it can be undone at once; empty for any other."""
+    tags = (message.extra_tags or "").split()
+    number = next((tag.removeprefix("operation-") for tag in tags if tag.startswith("operation-")), "")
+    return {"id": int(number), "undo": "undo" in tags} if number.isdigit() else {}
+
+
+@register.filter
+def share(value: float, whole: float) -> str:
+    """A part of a whole, 0 to 100, for a drawing."""
+    return f"{100 * value / whole:.1f}" if whole else "0"
 
 
 @register.simple_tag

@@ -1,39 +1,46 @@
-"""Batches: the list, one batch, and its cancellation."""
+"""Batches: the list, and one batch."""
 
 import json
 from urllib.parse import urlencode
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from monitoring import filters
-from monitoring.permissions import operator_required, viewer_required
-from monitoring.snapshot import Snapshot
-from monitoring.views.confirm import Question, ask, who
+from monitoring import activity as wording
+from monitoring import batch_filters, filters, limits
+from monitoring.job_filters import Unclear
+from monitoring.permissions import viewer_required
+from monitoring.snapshot import BatchLine, Snapshot
 from monitoring.views.page import show
-from queues.domain.states import BatchState
-from queues.selectors import batches, figures
+from queues.selectors import batch_work, batches, figures
+
+PANELS = ("batch-why", "batch-progress", "batch-actions", "batch-causes", "batch-burnup", "batch-runs", "batch-graph")
 
 
 @require_safe
 @viewer_required
 def batch_list(request: HttpRequest) -> HttpResponse:
     """All batches, newest first; parts are found in their parent."""
-    chosen = filters.chosen(request.GET)
+    chosen = batch_filters.chosen(request.GET)
     before = filters.whole_number(request.GET.get("before", ""))
     after = filters.whole_number(request.GET.get("after", ""))
-    page = batches.batch_page(filters.batch_query(chosen), before=before, after=after)
-    snapshot = Snapshot()
-    first = before is None and after is None
+    snapshot, problem, found = Snapshot(), "", None
+    try:
+        query = batch_filters.query(chosen)
+        found = limits.attempt(lambda: _lines(batches.batch_page(query, before=before, after=after), snapshot))
+    except Unclear as error:
+        problem, query = str(error), batches.BatchQuery(state=chosen.get("state", ""))
+    page, lines = found or (batches.BatchPage([], None, None), [])
+    first = before is None and after is None and not problem
     context = {
         "nav": "batches",
         "page": page,
-        "lines": snapshot.batch_lines(page.rows),
+        "lines": lines,
+        "slow": found is None,
+        "problem": problem,
         "chosen": chosen,
         "query": urlencode(chosen),
-        "states": [state.value for state in BatchState],
+        "tabs": _tabs(chosen, {} if problem else limits.attempt(lambda: batches.batch_tallies(query)) or {}),
         "queues": figures.queue_names(),
         "top": filters.batch_key(page.rows[0].id if page.rows else 0) if first else "",
     }
@@ -41,41 +48,42 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     return show(request, "monitoring/batches.html", news, context, snapshot=snapshot)
 
 
+def _tabs(chosen: dict[str, str], tallies: dict[str, int]) -> list[tuple[str, str, str]]:
+    """Each state, its address under the rest of the filter, and its count as text."""
+    tabs = []
+    for state in batch_filters.STATES:
+        address = urlencode({**chosen, "state": state}) if state else urlencode(chosen | {"state": ""})
+        count = tallies.get(state)
+        words = "" if count is None else f"{count:,}" if count <= batches.COUNTED else f"{batches.COUNTED:,}+"
+        tabs.append((state, address, words))
+    return tabs
+
+
+def _lines(page: batches.BatchPage, snapshot: Snapshot) -> tuple[batches.BatchPage, list[BatchLine]]:
+    return page, snapshot.batch_lines(page.rows)
+
+
 @require_safe
 @viewer_required
 def batch_detail(request: HttpRequest, batch_id: int) -> HttpResponse:
-    """One batch: its progress, its causes of failure, its parts."""
+    """One batch: why it goes on, its progress, its causes of failure, its work over time, its parts and neighbours."""
     snapshot = Snapshot({batch_id})
     line = snapshot.batch(batch_id)
     if line is None:
         raise Http404(f"there is no batch {batch_id}")
-    names = ["batch-progress", "batch-actions", "batch-causes"] + ["batch-parts"] * line.row.is_parent
-    context = {"nav": "batches", "batch": line.row, "metadata": _metadata(batch_id)}
+    names = [*PANELS, *["batch-parts"] * line.row.is_parent]
+    events = limits.attempt(lambda: batch_work.events(batch_id, line.row.created_at))
+    context = {
+        "nav": "batches",
+        "batch": line.row,
+        "metadata": _metadata(batch_id),
+        "details": batch_work.details(batch_id),
+        "events": [(entry, wording.outcome(entry)) for entry in events.rows] if events else [],
+        "events_slow": events is None,
+        "exports": [("results", "Kept results"), ("errors", "Errors")],
+    }
     wanted = [(name, str(batch_id)) for name in names]
     return show(request, "monitoring/batch.html", wanted, context, snapshot=snapshot)
-
-
-@require_http_methods(["GET", "POST"])
-@operator_required
-def cancel_batch(request: HttpRequest, batch_id: int) -> HttpResponse:
-    """Ask, then stop a running batch."""
-    line = Snapshot({batch_id}).batch(batch_id)
-    if line is None:
-        raise Http404(f"there is no batch {batch_id}")
-    if line.row.state is not BatchState.RUNNING:
-        messages.info(request, f"The batch has ended already: it is {line.row.state}.")
-        return redirect("batch", batch_id=batch_id)
-    if request.method != "POST":
-        return ask(request, _cancel_question(line.row.name or f"batch {batch_id}", line.counts))
-    from queues.services import cancel
-
-    try:
-        cancelled = cancel.cancel_batch(batch_id=batch_id, **who(request))
-    except ValueError as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, f"The batch is cancelled: {cancelled:,} waiting jobs will not run.")
-    return redirect("batch", batch_id=batch_id)
 
 
 def _metadata(batch_id: int) -> dict[str, str]:
@@ -85,16 +93,3 @@ def _metadata(batch_id: int) -> dict[str, str]:
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in found.items()
     }
-
-
-def _cancel_question(name: str, counts: batches.BatchCounts) -> Question:
-    return Question(
-        title=f"Cancel {name}?",
-        verb="Cancel the batch",
-        count=counts.unended,
-        consequence=(
-            f"{counts.waiting:,} waiting will not run. {counts.running:,} running stop before their next "
-            "job, within two seconds. What has succeeded stays as it is."
-        ),
-        dangerous=True,
-    )

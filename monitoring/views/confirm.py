@@ -1,7 +1,7 @@
 """The page between wish and deed: what will happen, to how many, and why."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +18,11 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked; `fields` are sent back with the answer."""
+    """What is asked; `fields` are sent back with the answer. `spans` are times after which it ends by itself.
+
+    `left_alone` are those with whom it is not possible, by reason; `choices` what is chosen in the form; `command` does
+    the same on a terminal.
+    """
 
     title: str
     verb: str
@@ -26,6 +30,12 @@ class Question:
     count: int | None = None
     dangerous: bool = False
     fields: Iterable[tuple[str, str]] = ()
+    spans: Mapping[str, str] = field(default_factory=dict)
+    left_alone: Mapping[str, int] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+    choice: str = ""
+    choice_name: str = ""
+    command: str = ""
 
     @property
     def typed(self) -> bool:

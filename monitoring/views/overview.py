@@ -3,14 +3,18 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from monitoring import minutes, overview_panels
 from monitoring.permissions import viewer_required
 from monitoring.views.page import show
 
-PANELS = ("tiles", "throughput", "in-progress", "queues")
+PANELS = ("tiles", "attention", "throughput", "in-progress", "latency", "queues")
 
 
 @require_safe
 @viewer_required
 def overview(request: HttpRequest) -> HttpResponse:
     """What is going on, at a glance."""
-    return show(request, "monitoring/overview.html", [(name, "") for name in PANELS], {"nav": "overview"})
+    window = overview_panels.window(request.GET.get("window", ""))
+    wanted = [(name, window if name in ("throughput", "latency") else "") for name in PANELS]
+    context = {"nav": "overview", "windows": minutes.WINDOWS, "window": window}
+    return show(request, "monitoring/overview.html", wanted, context)

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import get_script_prefix
 
-from monitoring import panels
+from monitoring import limits, panels
 from monitoring.permissions import may_operate
 from monitoring.snapshot import Snapshot
 
@@ -31,4 +31,5 @@ def show(
         raise Http404(str(error)) from None
     watched = urlencode([(topic.panel, topic.subject) for topic in topics])
     live = f"{get_script_prefix()}live/?{watched}" if topics else ""
-    return render(request, template, {"panels": rendered, "live": live, "operate": operate, **context})
+    shared = {"panels": rendered, "live": live, "operate": operate, **limits.words()}
+    return render(request, template, {**shared, **context})

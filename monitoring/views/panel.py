@@ -16,6 +16,6 @@ def panel(request: HttpRequest, name: str) -> HttpResponse:
     """The panel from the reading that all share: polling costs the database no more than watching."""
     try:
         topic = panels.topic(name, request.GET.get("subject", ""), may_operate(request.user))
-        return HttpResponse(panels.render(topic, SHARED.get(time.monotonic())))
+        return HttpResponse(panels.render_calmly(topic, SHARED.get(time.monotonic())))
     except panels.Gone as error:
         raise Http404(str(error)) from None

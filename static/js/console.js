@@ -123,6 +123,8 @@
       const box = current() && $('input[name="job"]', current());
       if (box) { box.checked = !box.checked; pick(box, false); }
     },
+    "[": () => $("[data-previous]")?.click(),
+    "]": () => $("[data-next]")?.click(),
     "/": () => $("[data-filter]")?.focus(),
     g: () => { going = true; setTimeout(() => { going = false; }, 1200); },
   };
@@ -165,7 +167,7 @@
   for (const button of all("[data-close]")) button.hidden = false;
   for (const box of all("[data-select-all]")) box.hidden = false;
   // Good news leaves by itself; bad news waits to be read.
-  for (const toast of all(".toast.is-success, .toast.is-info")) setTimeout(() => toast.remove(), 8000);
+  for (const toast of all(".toast.is-success, .toast.is-info")) setTimeout(() => toast.remove(), $("[data-undo]", toast) ? 30000 : 8000);
   countSelected();
   showTimes();
   showNews();

@@ -11,6 +11,7 @@
   const stream = document.getElementById("live");
   const button = document.getElementById("live-state");
   if (!stream || !button) return;
+  button.hidden = false;
   const banner = document.getElementById("banner");
   const announce = document.getElementById("announce");
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from monitoring.history import HISTORY
 from monitoring.login_links import create_login_link
+from monitoring.ranges import RANGES
 from monitoring.snapshot import SHARED
 from tests.house.test_up import free_port
 from tests.monitoring.test_live import close_left_connections
@@ -45,6 +46,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     HISTORY.clear()
     SHARED.clear()
+    RANGES.clear()
     yield
 
 

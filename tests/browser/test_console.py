@@ -267,6 +267,24 @@ def test_reading_and_single_deeds_need_no_script(visit: Come) -> None:
     expect(page.locator(".queues")).to_contain_text("paused")
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+def test_without_script_the_page_promises_no_live_figures(visit: Come, width: int) -> None:
+    waiting_batch(5)
+    window = visit(java_script_enabled=False, viewport={"width": width, "height": 800})
+    page = window.page
+    expect(page.get_by_text("Connecting")).to_be_hidden()
+    note = page.locator(".unscripted")
+    expect(note).to_be_visible()
+    assert note.inner_text() == ("Static page, reload for new numbers" if width > 420 else "Static page")
+    box = note.bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= width
+    assert box["height"] < 44
+    waiting_batch(60)
+    note.click()
+    expect(page.locator(".queues")).to_contain_text("65")
+
+
 def test_a_batch_is_cancelled_from_its_page(visit: Come) -> None:
     batch = waiting_batch(12, name="Wrong list")
     window = visit()

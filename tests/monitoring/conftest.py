@@ -7,7 +7,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from monitoring.history import HISTORY
+from monitoring.metrics import PAGE
+from monitoring.ranges import RANGES
 from monitoring.snapshot import SHARED
+from monitoring.totals import TOTALS
 
 ROLES = {"stranger": [], "viewer": ["view_console"], "operator": ["view_console", "operate"]}
 
@@ -15,11 +18,11 @@ ROLES = {"stranger": [], "viewer": ["view_console"], "operator": ["view_console"
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     """Nothing that a web process remembers between two readings outlives a test."""
-    HISTORY.clear()
-    SHARED.clear()
+    for memory in (HISTORY, SHARED, PAGE, RANGES, TOTALS):
+        memory.clear()
     yield
-    HISTORY.clear()
-    SHARED.clear()
+    for memory in (HISTORY, SHARED, PAGE, RANGES, TOTALS):
+        memory.clear()
 
 
 @pytest.fixture

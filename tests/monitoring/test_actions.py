@@ -1,8 +1,11 @@
 """Deeds from the pages: who did what, to how many, and what became of it."""
 
+import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
+from django.db.models import DateTimeField, Func
 from django.test import Client
 
 from monitoring.views import confirm
@@ -10,6 +13,14 @@ from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Queue
 from tests.monitoring.worlds import ran_batch, waiting_batch
 
 pytestmark = pytest.mark.django_db
+HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
+
+
+class ClockTimestamp(Func):
+    """Now, also within one transaction."""
+
+    function = "clock_timestamp"
+    output_field = DateTimeField()
 
 
 @pytest.fixture
@@ -40,6 +51,47 @@ def test_all_of_a_filter_are_asked_for_with_their_number(operator: Client) -> No
     operator.post("/dead-letters/retry/", {"all": "1", "batch": batch.pk, "reason": " the disk is back "})
     assert DeadLetter.objects.count() == 2
     assert AuditEntry.objects.get().reason == "the disk is back"
+
+
+def form_of(page: str) -> dict[str, str]:
+    """The hidden fields of a question, as a browser sends them back."""
+    return {unescape(name): unescape(value) for name, value in HIDDEN.findall(page)}
+
+
+@pytest.mark.parametrize("verb", ["retry", "delete"])
+def test_what_dies_between_the_question_and_the_answer_is_left_alone(operator: Client, verb: str) -> None:
+    ran_batch(die=3)
+    later = ran_batch(die=2, name="later")
+    url = f"/dead-letters/{verb}/?all=1&queue=tested"
+    DeadLetter.objects.filter(batch=later).update(queue=0)
+    fields = form_of(operator.get(url).content.decode())
+    assert fields["shown"] == "3"
+    DeadLetter.objects.filter(batch=later).update(queue=Queue.objects.get().pk, died_at=ClockTimestamp())
+    assert operator.post(url, fields).status_code == 302
+    assert set(DeadLetter.objects.values_list("batch", flat=True)) == {later.pk}
+    assert AuditEntry.objects.get().outcome["jobs"] == 3
+
+
+def test_a_death_that_comes_to_light_after_the_question_is_shown_first(operator: Client) -> None:
+    ran_batch(die=2)
+    fields = form_of(operator.get("/dead-letters/delete/?all=1&queue=tested").content.decode())
+    early = DeadLetter.objects.earliest("died_at")
+    early.pk = 10**12
+    early.save(force_insert=True)  # died before the question, committed after it
+    answer = operator.post("/dead-letters/delete/", fields)
+    assert answer.status_code == 422
+    assert "1 more have come to light" in answer.content.decode()
+    assert DeadLetter.objects.count() == 3
+    operator.post("/dead-letters/delete/", form_of(answer.content.decode()))
+    assert not DeadLetter.objects.filter(pk__lt=10**12).exists()
+
+
+def test_a_question_that_was_changed_is_asked_again(operator: Client) -> None:
+    ran_batch(die=2)
+    fields = form_of(operator.get("/dead-letters/delete/?all=1&queue=tested").content.decode())
+    answer = operator.post("/dead-letters/delete/", fields | {"until": fields["until"].replace("20", "30", 1)})
+    assert answer.status_code == 422
+    assert DeadLetter.objects.count() == 2
 
 
 def test_picked_jobs_are_deleted_after_a_question(operator: Client) -> None:

@@ -5,10 +5,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from monitoring.history import HISTORY, History
+from monitoring import panels, rollup
+from monitoring.history import CHART, HISTORY, History
+from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
-from queues.models import Chunk, Queue, Worker
+from queues.models import Chunk, Queue, Run, Worker
 from queues.selectors import clock, figures, throughput
+from queues.selectors.batches import batch_counts
+from queues.services.enqueue import seal
 from tests.monitoring.worlds import ran_batch, run, waiting_batch
 from tests.queues.working import leased, make_queue
 
@@ -29,6 +33,22 @@ def test_waiting_scheduled_and_dead_are_told_apart() -> None:
     assert (line.waiting, line.scheduled, line.dead) == (4, 5, 3)
     assert line.exact
     assert line.dead_exact
+
+
+def test_what_is_held_waits_and_says_so() -> None:
+    queue = make_queue()
+    held = waiting_batch(7, queue="tested", open=True)
+    due = waiting_batch(4)
+    line = only_line()
+    assert (line.waiting, line.held, line.scheduled) == (11, 7, 0)
+    assert figures.queue_estimates(clock.database_now())[queue.pk] == figures.Estimate(11, 0, 7, 0)
+    for name in ("tiles", "queues"):
+        assert "of which 7 held" in panels.render(panels.topic(name, "", False), Snapshot())
+    # The invariant: what the queue counts is what the batches count.
+    counts = batch_counts([held.pk, due.pk])
+    assert sum(one.waiting for one in counts.values()) == 11
+    seal(held)
+    assert (only_line().waiting, only_line().held) == (11, 0)
 
 
 def test_a_claimed_job_is_running_and_no_longer_waiting() -> None:
@@ -143,6 +163,38 @@ def test_the_chart_holds_all_work_of_its_time_whether_remembered_or_read_anew() 
         series = Snapshot().series
         assert series.succeeded == pytest.approx(650)
         assert (series.retried, series.dead) == (pytest.approx(3), pytest.approx(1))
+
+
+def test_the_first_chart_of_a_process_takes_whole_minutes_from_where_they_are_kept() -> None:
+    queue = make_queue()
+    for ended in (14 * 60, 700, 300, 130, 70, 45, 5):
+        run(queue, started=timedelta(seconds=ended), ended=timedelta(seconds=ended), succeeded=100, dead=10)
+    # Not yet kept: all of it comes from the runs.
+    assert Snapshot().series.succeeded == pytest.approx(700)
+    roll_up()
+    HISTORY.clear()
+    series = Snapshot().series
+    assert (series.succeeded, series.dead) == (pytest.approx(700), pytest.approx(70))
+    # What is kept is not asked of its runs again: there may be hundreds of thousands of them.
+    Run.objects.filter(finished_at__lt=timezone.now() - timedelta(seconds=200)).delete()
+    HISTORY.clear()
+    assert Snapshot().series.succeeded == pytest.approx(700)
+
+
+def test_a_minute_that_was_kept_while_it_was_under_way_is_read_from_its_runs() -> None:
+    queue = make_queue()
+    run(queue, started=timedelta(seconds=90), ended=timedelta(seconds=90), succeeded=100)
+    roll_up()
+    # As a roll-up left it that stopped there, or while it was still to come.
+    run(queue, started=timedelta(seconds=88), ended=timedelta(seconds=88), succeeded=5)
+    run(queue, started=timedelta(seconds=40), ended=timedelta(seconds=40), succeeded=7)
+    HISTORY.clear()
+    assert Snapshot().series.succeeded == pytest.approx(112)
+
+
+def test_a_roll_up_writes_all_that_the_chart_shows() -> None:
+    # Otherwise a minute from before a stand-still of the roll-up would be shown as it was half written.
+    assert CHART + timedelta(minutes=1) <= rollup.SPAN
 
 
 def test_a_run_that_commits_late_is_seen_late_but_not_missed() -> None:

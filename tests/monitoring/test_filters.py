@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring import filters
+from monitoring import batch_filters, filters
 from queues.selectors.dead_letters import Place
 
 PLACES = st.builds(
@@ -43,7 +43,7 @@ def test_a_batch_that_is_no_number_matches_none_rather_than_all() -> None:
 
 
 def test_an_unknown_state_is_no_filter() -> None:
-    assert filters.batch_query({"state": "nonsense"}).state == ""
+    assert batch_filters.query({"state": "nonsense"}).state == ""
 
 
 def test_a_selection_names_only_what_was_chosen() -> None:

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from monitoring.models import MetricPoint
-from monitoring.rollup import RETENTION, forget, roll_up
+from monitoring.rollup import FIRST, RETENTION, forget, roll_up
 from monitoring.tasks import rollup
 from tests.monitoring.worlds import run
 from tests.queues.working import make_queue
@@ -53,8 +53,22 @@ def test_writing_again_takes_in_what_came_late_and_changes_nothing_else() -> Non
 
 def test_older_minutes_are_left_as_they_are() -> None:
     queue = make_queue()
+    run(queue, started=timedelta(minutes=3), ended=timedelta(minutes=2), succeeded=1)
+    assert roll_up() == 1
     run(queue, started=timedelta(minutes=20), ended=timedelta(minutes=19), succeeded=5)
-    assert roll_up() == 0
+    assert roll_up() == 1
+    assert MetricPoint.objects.get().succeeded == 1
+
+
+def test_minutes_for_which_nobody_rolled_up_are_made_up_for() -> None:
+    queue = make_queue()
+    for hours in (30, 3):
+        run(queue, started=timedelta(hours=hours, minutes=1), ended=timedelta(hours=hours), succeeded=hours)
+    assert roll_up() == 2
+    run(queue, started=timedelta(hours=2, minutes=1), ended=timedelta(hours=2), succeeded=2)
+    assert roll_up() == 2
+    counts = MetricPoint.objects.order_by("minute").values_list("succeeded", flat=True)
+    assert list(counts) == [30, 3, 2]
 
 
 def test_points_past_their_retention_are_let_go() -> None:
@@ -64,6 +78,8 @@ def test_points_past_their_retention_are_let_go() -> None:
     assert forget() == 0
     MetricPoint.objects.update(minute=timezone.now() - RETENTION - timedelta(minutes=1))
     assert forget() == 1
+    assert [(point.minute, point.succeeded, point.runs) for point in MetricPoint.objects.all()] == [(FIRST, 5, 1)]
+    assert forget() == 0
 
 
 def test_the_groups_hold_their_permissions() -> None:

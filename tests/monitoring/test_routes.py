@@ -8,10 +8,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from queues.models import Batch, DeadLetter
-from tests.monitoring.worlds import ran_batch, waiting_batch
+from queues.services import operate
+from tests.monitoring.worlds import a_worker, ran_batch, waiting_batch
 
 ROLES = ("nobody", "stranger", "viewer", "operator")
 LOGIN, NO, OK, GONE = 302, 403, 200, 405
+WORKER = "11111111-2222-4333-8444-555555555555"
 
 # route: for GET and for POST the answer to nobody, stranger, viewer, operator.
 PAGE = ((LOGIN, NO, OK, OK), (GONE, GONE, GONE, GONE))
@@ -21,16 +23,52 @@ TABLE = {
     "overview": PAGE,
     "batches": PAGE,
     "batch": PAGE,
-    "batch-cancel": DEED,
+    **dict.fromkeys(("batch-cancel", "batch-clone", "batch-pause"), DEED),
+    # Not possible with a batch that waits and is sealed: back to it, with the reason.
+    **dict.fromkeys(("batch-delete", "batch-resume", "batch-seal"), ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302))),
+    "batch-export": PAGE,
+    # A file that nobody has uploaded.
+    "upload": ((LOGIN, NO, NO, 404), (LOGIN, NO, NO, 404)),
     # A post without jobs is refused with the form.
     "new-batch": ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 422)),
+    "jobs": PAGE,
+    "job": PAGE,
+    "job-payload": PAGE,
+    # The job that is asked for has no result.
+    "job-result": ((LOGIN, NO, 404, 404), (GONE, GONE, GONE, GONE)),
+    "archive": PAGE,
+    "archive-sizes": PAGE,
+    "archive-restore": DEED,
     "dead-letters": PAGE,
     "dead-letters-retry": DEED,
     "dead-letters-delete": DEED,
     "dead-letter": PAGE,
     "dead-letter-payload": PAGE,
+    "causes": PAGE,
+    "cause": PAGE,
+    "operations": PAGE,
+    "operation": PAGE,
+    "operate": DEED,
+    # What still runs can be stopped, what was deleted brought back; each leads to the operation.
+    "operation-stop": ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302)),
+    "operation-undo": DEED,
+    "trash": PAGE,
+    "queues": PAGE,
+    "queue": PAGE,
+    # A post without what was seen is refused with the form.
+    "queue-policy": ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 422)),
     "queue-pause": DEED,
     "queue-resume": DEED,
+    "workers": PAGE,
+    "worker": PAGE,
+    "worker-suspend": DEED,
+    "worker-resume": DEED,
+    "worker-stop": DEED,
+    "worker-reclaim": DEED,
+    "runs": PAGE,
+    "activity": PAGE,
+    "activity-csv": PAGE,
+    "activity-jsonl": PAGE,
     "panel": PAGE,
     "help": PAGE,
     # Those who are signed in are sent on from the sign-in form.
@@ -39,6 +77,8 @@ TABLE = {
     "logout": ((GONE, GONE, GONE, GONE), (302, 302, 302, 302)),
     # Answered to all methods alike: it only points to a file.
     "favicon": ((301,) * 4, (301,) * 4),
+    # A scraper has a token; it is not sent to the sign-in page.
+    "metrics": ((NO, NO, OK, OK), (GONE, GONE, GONE, GONE)),
     "healthz": OPEN,
     "readyz": OPEN,
 }
@@ -52,19 +92,37 @@ def routes(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
             yield from routes(pattern.url_patterns)
 
 
+def _deletion() -> int:
+    """An operation that has ended and can be undone."""
+    job = waiting_batch(1).first_job_id
+    return int(operate.start(action="delete", selection={"job_ids": [job]}, actor="ann", source="api").pk)
+
+
 def address(name: str, batch: Batch, letter: DeadLetter) -> str:
     from django.urls import reverse
 
+    done = ("operation", "operation-stop", "operation-undo")
     arguments = {
         "batch": [batch.pk],
-        "batch-cancel": [batch.pk],
+        **{f"batch-{deed}": [batch.pk] for deed in ("cancel", "clone", "pause", "delete", "resume", "seal")},
+        "batch-export": [batch.pk, "errors", "csv"],
+        "upload": ["0" * 32],
+        "cause": [letter.fingerprint],
+        "operate": ["delete"],
+        **({name: [_deletion()]} if name in done else {}),
+        "job": [letter.pk],
+        "job-payload": [letter.pk],
+        "job-result": [letter.pk],
         "dead-letter": [letter.pk],
         "dead-letter-payload": [letter.pk],
+        **{key: ["tested"] for key in ("queue", "queue-policy")},
+        **{key: [WORKER] for key in ("worker", "worker-suspend", "worker-resume", "worker-stop", "worker-reclaim")},
         "queue-pause": ["tested"],
         "queue-resume": ["tested"],
         "panel": ["tiles"],
     }
-    query = f"?job={letter.pk}" if name in ("dead-letters-retry", "dead-letters-delete") else ""
+    asked = ("dead-letters-retry", "dead-letters-delete", "operate", "archive-restore")
+    query = f"?job={letter.pk}" if name in asked else ""
     return reverse(name, args=arguments.get(name)) + query
 
 
@@ -78,6 +136,7 @@ def test_every_route_has_a_row() -> None:
 def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str], Client]) -> None:
     ran_batch(die=1)
     batch = waiting_batch(1)
+    a_worker(id=WORKER)
     letter = DeadLetter.objects.get()
     client, place = signed_in(role), ROLES.index(role)
     url = address(name, batch, letter)
@@ -94,6 +153,7 @@ def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str
 def test_a_deed_needs_the_form_of_this_site(name: str, person: Callable[[str], User]) -> None:
     ran_batch(die=1)
     batch = waiting_batch(1)
+    a_worker(id=WORKER)
     client = Client(enforce_csrf_checks=True)
     client.force_login(person("operator"))
     url = address(name, batch, DeadLetter.objects.get())

@@ -1,6 +1,8 @@
 """A new batch from a file: all of it or nothing, and a word on the line that is wrong."""
 
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -106,3 +108,43 @@ def test_a_file_of_an_unknown_kind_asks_for_its_format(operator: Client) -> None
     assert status == 422
     assert "choose its format" in page
     assert post(operator, b"1", "jobs.txt", format="jsonl")[0] == 302
+
+
+@pytest.mark.parametrize("multipart", [True, False])
+def test_lines_too_long_to_be_pasted_are_answered_with_the_way_out(
+    operator: Client, settings: Any, multipart: bool
+) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.cookies = operator.cookies
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+    token = browser.get(reverse("new-batch")).context["csrf_token"]
+    data = {"csrfmiddlewaretoken": str(token), "target": "uploads", "text": '{"a": 1}\n' * 300_000}
+    form = {} if multipart else {"content_type": "application/x-www-form-urlencoded"}
+    answer = browser.post(reverse("new-batch"), data if multipart else urlencode(data), **form)
+    page = answer.content.decode()
+    assert answer.status_code == 413
+    assert "more than 2.5\xa0MB" in page
+    assert "choose it under File" in page
+    assert 'name="file"' in page
+    assert answer["Content-Security-Policy"].startswith("default-src 'none'")
+    assert Batch.objects.count() == 0
+    # The way out.
+    assert post(operator, b"1\n" * 3, name="jobs.jsonl")[0] == 302
+
+
+def test_somebody_who_may_not_enqueue_is_shown_no_form(signed_in: Callable[[str], Client]) -> None:
+    answer = signed_in("viewer").post(reverse("new-batch"), {"text": "x" * 3_000_000})
+    assert answer.status_code in (400, 403)
+    assert 'name="file"' not in answer.content.decode()
+
+
+def test_a_queue_that_takes_no_more_for_now_says_when(operator: Client) -> None:
+    Queue.objects.filter(name="uploads").update(enqueue_rate=0.01, enqueue_burst=1)
+    assert post(operator, b"1\n2\n")[0] == 302
+    data = {"target": "uploads", "text": '{"n": 3}'}
+    answer = operator.post(reverse("new-batch"), data)
+    assert answer.status_code == 429
+    assert 195 <= int(answer["Retry-After"]) <= 200
+    page = answer.content.decode()
+    assert "takes 0.01 jobs a second; retry after " in page and "Nothing was enqueued" in page
+    assert Batch.objects.count() == 1

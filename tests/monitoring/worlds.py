@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from queues.models import Batch, Queue, Run
+from queues.models import Batch, Queue, Run, Worker
 from queues.services.enqueue import enqueue_batch
 from tests.queues.working import drain, make_queue
 
@@ -45,3 +45,10 @@ def run(queue: Queue, *, started: timedelta, ended: timedelta | None, **counts: 
         claimed=counts.pop("claimed", sum(counts.get(name, 0) for name in ("succeeded", "failed"))),
         **counts,
     )
+
+
+def a_worker(*, beat: timedelta = timedelta(0), **values: Any) -> Worker:
+    """A worker that was last heard of so long ago."""
+    facts = {"name": "w-1", "host": "alpha", "machine": "m", "pid": 4711, "process_started": 0, "version": "1.2.3"}
+    values = {"id": uuid.uuid4(), "state": "ready", "heartbeat_at": timezone.now() - beat, **values}
+    return Worker.objects.create(**{**facts, **values})

@@ -1,0 +1,142 @@
+"""Acting on many jobs: what an address or form says, and the same for the services.
+
+Any page can link to the question with `address(...)`; the parameters are those of the lists: `job` (repeated); or
+`all=1` with a filter (`state`, `queue`, `batch`, `cause`, `handler`, `why`, `text`, `since`), where a state alone means
+all of it; or `operation`, what that one has deleted; and `to`, the new priority or queue; `next`, where to go
+afterwards.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from monitoring import filters
+from queues.domain.operating import DEEDS, Action, Deed
+from queues.domain.states import Priority
+from queues.selectors import figures
+
+MOST_PICKED = 500
+# In an address, and in a selection.
+_NAMES = {"queue": "queue", "batch": "batch", "cause": "fingerprint", "handler": "handler", "why": "reason"}
+_NAMES |= {"text": "text"}
+_SCOPES = {
+    "queue": "of queue", "batch": "of batch", "cause": "with cause", "handler": "of handler", "why": "because of",
+    "text": "with the text", "since": "of the last",
+}  # fmt: skip
+
+
+def address(action: str, *, jobs: Iterable[int] = (), back: str = "", **chosen: Any) -> str:
+    """The page that asks whether to do this with these jobs, or with all that match a filter."""
+    pairs = [("job", str(job)) for job in jobs] + [(name, str(value)) for name, value in chosen.items() if value]
+    if not jobs and "operation" not in chosen:
+        pairs.append(("all", "1"))
+    return f"{reverse('operate', args=[action])}?{urlencode([*pairs, *([('next', back)] if back else [])])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was picked: single jobs, or everything under a filter that was there when it was asked for."""
+
+    action: Action
+    job_ids: list[int]
+    chosen: dict[str, str]
+    everything: bool
+    operation: int | None
+    to: str
+    until: datetime | None = None
+    top: int | None = None
+
+    @property
+    def deed(self) -> Deed:
+        """The action in words."""
+        return DEEDS[self.action]
+
+    @property
+    def state(self) -> str:
+        """Which state of jobs the filter is about."""
+        return self.chosen.get("state") or self.deed.state
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """As the service takes it; empty when nothing was picked."""
+        if self.job_ids:
+            return {"job_ids": self.job_ids}
+        if self.operation:
+            return {"state": "trashed", "operation": self.operation}
+        found: dict[str, Any] = {_NAMES[name]: self.chosen[name] for name in _NAMES if name in self.chosen}
+        if "batch" in found:
+            # What is no number matches none, rather than all.
+            found["batch"] = filters.whole_number(found["batch"]) or 2**63 - 1
+        if self.chosen.get("since") in filters.SINCE and self.until:
+            found["since"] = (self.until - filters.SINCE[self.chosen["since"]]).isoformat()
+        if not found and not self.everything:
+            return {}
+        bounds = {"until": self.until.isoformat()} if self.until else {}
+        return {**found, **({} if found else {"all": True}), "state": self.state, **bounds} | (
+            {"top": self.top} if self.top is not None else {}
+        )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What else the action needs."""
+        return {self.deed.option: self.to} if self.deed.option and self.to else {}
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """As a form sends it back, with the bounds of the question."""
+        if self.job_ids:
+            return [("job", str(job_id)) for job_id in self.job_ids]
+        if self.operation:
+            return [("operation", str(self.operation))]
+        bounds = [("until", filters.seal(self.until))] if self.until else []
+        return [("all", "1"), *self.chosen.items(), *bounds, *([("top", str(self.top))] if self.top else [])]
+
+    @property
+    def things(self) -> tuple[str, str]:
+        """What they are called, one and many."""
+        if self.action in (Action.RETRY_DEAD, Action.DELETE_DEAD) or (not self.job_ids and self.state == "dead"):
+            return "dead letter", "dead letters"
+        if self.state == "trashed":
+            return "deleted job", "deleted jobs"
+        word = "" if self.job_ids else {"pending": "waiting"}.get(self.state, self.state) + " "
+        return f"{word}job", f"{word}jobs"
+
+    @property
+    def scope(self) -> str:
+        """In words."""
+        if self.operation:
+            return f"of operation {self.operation}"
+        return " ".join(f"{_SCOPES[name]} {value}" for name, value in self.chosen.items() if name in _SCOPES)
+
+
+def wanted(action: Action, values: Any) -> Wanted:
+    """What an address or a form says."""
+    ids = [filters.whole_number(text) for text in values.getlist("job")[:MOST_PICKED]]
+    named = sorted({job_id for job_id in ids if job_id})
+    # A filter counts when it is said that all under it are meant; without a filter, a state must be named.
+    everything = bool(values.get("all")) and not named
+    given = filters.chosen(values) if everything else {}
+    chosen = {name: value for name, value in given.items() if name == "state" or name in _SCOPES}
+    operation = None if named else filters.whole_number(values.get("operation", ""))
+    return Wanted(
+        action=action,
+        job_ids=named,
+        chosen={} if operation else chosen,
+        everything="state" in chosen,
+        operation=operation,
+        to=filters.storable(values.get("to", ""))[: filters.LONGEST],
+        until=filters.unseal(values.get("until", "")) if not named else None,
+        top=filters.whole_number(values.get("top", "")) if not named else None,
+    )
+
+
+def choices(action: Action) -> Mapping[str, str]:
+    """What can be chosen as the new priority or queue."""
+    option = DEEDS[action].option
+    if option == "priority":
+        return {priority.label: priority.label for priority in Priority}
+    return {name: name for name in figures.queue_names()} if option == "queue" else {}

@@ -1,0 +1,160 @@
+"""The activity list: its filter in the address, its news, and where an entry leads."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlencode
+
+from django.urls import NoReverseMatch, reverse
+
+from monitoring import filters, panels
+from monitoring.panels import NEWS, Ask, Context, Panel
+from queues.selectors import activity, timeline
+
+KNOWN = ("actor", "action", "source", "target", "since", "until")
+COLUMNS = ("at", "actor", "source", "action", "target", "reason", "outcome")
+# A spreadsheet takes what begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+UUID_TEXT = re.compile(r"\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\)\Z", re.ASCII)
+NUMBERED = re.compile(r"(batch|job) (\d{1,18})\b", re.ASCII)
+QUEUE_DEEDS = ("pause queue", "resume queue", "change queue", "create queue")
+
+
+def chosen(values: Mapping[str, str]) -> dict[str, str]:
+    """The filter among the parameters of an address: known names with a value that can be read."""
+    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
+    return {
+        name: value
+        for name, value in given.items()
+        if value and (name not in ("since", "until") or moment(value) is not None)
+    }
+
+
+def canonical(query_string: str) -> str:
+    """The one spelling of a filter."""
+    return urlencode(chosen(dict(parse_qsl(query_string[:2_000]))))
+
+
+def query(values: Mapping[str, str]) -> activity.ActivityQuery:
+    """Which entries are meant."""
+    words = {name: values.get(name, "") for name in ("actor", "action", "source", "target")}
+    return activity.ActivityQuery(**words, since=moment(values.get("since", "")), until=moment(values.get("until", "")))
+
+
+def moment(text: str) -> datetime | None:
+    """A time of an address, in UTC unless it says otherwise; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def write_place(place: timeline.Place) -> str:
+    """A place in a list by time, as an address carries it."""
+    return f"{_micros(place)}-{place.id}"
+
+
+def read_place(text: str) -> timeline.Place | None:
+    """The place in an address; None for what is none."""
+    found = filters.read_place(text)
+    return timeline.Place(found.died_at, found.job_id) if found else None
+
+
+def key(place: timeline.Place) -> str:
+    """Sorts as text like the list does, newest last."""
+    return f"{_micros(place):020d}-{place.id:020d}"
+
+
+def link(entry: activity.Entry) -> str:
+    """The address of what an entry is about; empty where there is none."""
+    target = entry.target
+    if found := UUID_TEXT.search(target):
+        return _address("worker", found[1])
+    if found := NUMBERED.match(target):
+        return _address("job" if found[1] == "job" else "batch", int(found[2]))
+    if entry.action in QUEUE_DEEDS:
+        return _address("queue", target)
+    return _address("queue", target.removeprefix("queue ")) if target.startswith("queue ") else ""
+
+
+def operation_link(entry: activity.Entry) -> str:
+    """The address of the operation that an entry began."""
+    number = entry.outcome.get("operation")
+    return _address("operation", number) if isinstance(number, int) else ""
+
+
+def outcome(entry: activity.Entry) -> list[tuple[str, str]]:
+    """What came of it, as names and values; a changed policy as `field: from -> to`."""
+    found: list[tuple[str, str]] = []
+    for name, value in entry.outcome.items():
+        if name == "changed" and isinstance(value, Mapping):
+            found += [(str(field), _change(change)) for field, change in value.items()]
+        elif value is not None:
+            found.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+    return found
+
+
+def as_csv(entries: Iterable[activity.Entry]) -> str:
+    """A table with a header; cells that a spreadsheet would take for formulas are quoted."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for entry in entries:
+        writer.writerow([_cell(value) for value in _values(entry)])
+    return text.getvalue()
+
+
+def as_jsonl(entries: Iterable[activity.Entry]) -> str:
+    """An object on each line."""
+    return "".join(
+        json.dumps(
+            {**dict(zip(COLUMNS, _values(entry), strict=True)), "outcome": entry.outcome, "id": entry.id},
+            ensure_ascii=False,
+        )
+        + "\n"
+        for entry in entries
+    )
+
+
+def activity_news(ask: Ask) -> Context:
+    """Keys of the newest entries under a filter, by which the list knows how many it does not show."""
+    wanted = query(chosen(dict(parse_qsl(ask.subject))))
+    places = ask.snapshot.once(("news", wanted), lambda: activity.newest_activity(wanted, NEWS))
+    return {"keys": [key(place) for place in places]}
+
+
+def register() -> None:
+    """Make the panel known."""
+    panels.add(Panel("activity-news", activity_news, about="activity", every=3), activity=canonical)
+
+
+def _micros(place: timeline.Place) -> int:
+    return (place.at - filters.EPOCH) // timedelta(microseconds=1)
+
+
+def _address(name: str, argument: object) -> str:
+    try:
+        return reverse(name, args=[argument])
+    except NoReverseMatch:
+        return ""
+
+
+def _change(change: object) -> str:
+    if isinstance(change, list) and len(change) == 2:
+        old, new = (json.dumps(part, ensure_ascii=False) if part not in (None, "") else "none" for part in change)
+        return f"{old} → {new}"
+    return json.dumps(change, ensure_ascii=False)
+
+
+def _values(entry: activity.Entry) -> Iterator[str]:
+    yield entry.at.astimezone(UTC).isoformat()
+    yield from (entry.actor, entry.source, entry.action, entry.target, entry.reason)
+    yield json.dumps(entry.outcome, ensure_ascii=False, sort_keys=True)
+
+
+def _cell(value: str) -> str:
+    return f"'{value}" if value.startswith(FORMULA) else value

@@ -1,0 +1,91 @@
+"""What came of a batch's jobs, as a file that is made while it is sent: a bounded piece at a time."""
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
+
+from asgiref.sync import sync_to_async
+
+from monitoring import limits
+from monitoring.activity import FORMULA
+from queues.collect import result_texts
+from queues.selectors import clock
+from queues.selectors.batch_jobs import JobError, batch_errors
+
+# Rows of one piece. Each piece is read in a transaction of its own, whose statements have the limit of a page's.
+PIECE = 1_000
+KINDS = ("results", "errors")
+TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+COLUMNS = {
+    "results": ("job", "result"),
+    "errors": ("job", "state", "attempts", "kind", "error_class", "message", "fingerprint", "at"),
+}
+
+
+def pieces(batch_id: int, kind: str, form: str) -> Iterator[str]:
+    """The file in pieces, from its head on."""
+    rows = _results(batch_id, form) if kind == "results" else _errors(batch_id, form)
+    if form == "csv":
+        yield _csv([list(COLUMNS[kind])])
+    while piece := _read(rows):
+        yield piece
+
+
+async def pieces_async(batch_id: int, kind: str, form: str) -> AsyncIterator[str]:
+    """The same for an event loop, which would otherwise read the whole file before it sends the first byte."""
+    found = pieces(batch_id, kind, form)
+    take = sync_to_async(lambda: next(found, None), thread_sensitive=True)
+    while (piece := await take()) is not None:
+        yield piece
+
+
+def _read(rows: Iterator[str]) -> str:
+    with clock.bounded(limits.seconds()):
+        return "".join(islice(rows, PIECE))
+
+
+def _results(batch_id: int, form: str) -> Iterator[str]:
+    for job, text in result_texts(batch_id):
+        # As it is kept, character by character: no number loses a digit on the way.
+        yield _csv([[str(job), text]]) if form == "csv" else f'{{"job": {job}, "result": {_one_line(text)}}}\n'
+
+
+def _errors(batch_id: int, form: str) -> Iterator[str]:
+    write: Callable[[JobError], str] = _error_csv if form == "csv" else _error_json
+    return map(write, batch_errors(batch_id))
+
+
+def _values(error: JobError) -> list[object]:
+    return [
+        error.job_id,
+        str(error.state),
+        error.attempts,
+        str(error.kind),
+        error.error_class,
+        error.message,
+        error.fingerprint,
+        error.at.isoformat(),
+    ]
+
+
+def _error_json(error: JobError) -> str:
+    return json.dumps(dict(zip(COLUMNS["errors"], _values(error), strict=True)), ensure_ascii=False) + "\n"
+
+
+def _error_csv(error: JobError) -> str:
+    # A spreadsheet would take some beginnings for a formula.
+    cells = [f"'{text}" if text.startswith(FORMULA) else text for text in map(str, _values(error))]
+    return _csv([cells])
+
+
+def _csv(rows: list[list[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _one_line(text: str) -> str:
+    # Raw line ends can only be white space between the parts of stored JSON.
+    return text.replace("\r", " ").replace("\n", " ") if "\n" in text or "\r" in text else text

@@ -1,0 +1,124 @@
+"""What the overview looks at to say what needs attention: each finding with what can be done about it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.urls import reverse
+
+from monitoring import ranges
+from monitoring.attention import Action, Finding, Grade, rising
+from monitoring.snapshot import QueueLine, Snapshot
+from monitoring.texts import first_line
+from queues.domain.spans import span
+from queues.selectors import handover, overview, worker_health
+from queues.services import stuck
+from queues.services.counts import Problem
+
+# A queue that is paused for longer has perhaps been forgotten.
+PAUSED_LONG = timedelta(hours=1)
+# A hand-over that takes longer than the rings take to repeat it.
+HAND_OVER_LATE = timedelta(seconds=30)
+WORKERS_SHOWN = 5
+# What the examination of stuck work offers a command for.
+COMMANDS = {"reap": "manage.py reap", "finish": "manage.py drive", "slots": "manage.py doctor"}
+
+
+def gather(snapshot: Snapshot) -> list[Finding]:
+    """Everything, in no order. A few bounded queries."""
+    return [
+        *_stuck(snapshot),
+        *_deaths(snapshot),
+        *_paused(snapshot),
+        *_silent(snapshot),
+        *_hand_over(snapshot),
+        *_upstream(snapshot),
+    ]
+
+
+def _stuck(snapshot: Snapshot) -> Iterator[Finding]:
+    for problem in snapshot.once("stuck", lambda: stuck.check_now(snapshot.now)):
+        grade = Grade.WARNING if problem.warning else Grade.PROBLEM
+        yield Finding(problem.check, grade, problem.subject, problem.message, _way_out(problem))
+
+
+def _way_out(problem: Problem) -> Action:
+    kind, _, name = problem.subject.partition(" ")
+    if problem.check == "workers" and kind == "queue":
+        return Action("Start a worker", url=reverse("workers"), command=f"manage.py work --queue {name}")
+    if kind == "queue":
+        return Action("Open the queue", url=reverse("queue", args=[name]))
+    if kind == "batch" and name.isdigit():
+        return Action("Open the batch", url=reverse("batch", args=[int(name)]), command=COMMANDS.get(problem.check, ""))
+    return Action("Look closer", command=COMMANDS.get(problem.check, "manage.py doctor"))
+
+
+def _deaths(snapshot: Snapshot) -> Iterator[Finding]:
+    lately = snapshot.once("deaths", lambda: ranges.deaths(snapshot.now))
+    for line in snapshot.queues:
+        name, (now, before) = line.figures.name, lately.get(line.figures.id, (0, 0))
+        action = Action("See the causes", url=f"{reverse('dead-letters')}?queue={name}")
+        if rising(now, before):
+            text = f"{now:,} jobs died in the last 5 minutes, {before:,} in the 5 before"
+            yield Finding("rising", Grade.PROBLEM, f"queue {name}", text, action, weight=now)
+        elif line.dead:
+            yield Finding("dead", Grade.NOTICE, f"queue {name}", _letters(line), action, weight=line.dead)
+
+
+def _letters(line: QueueLine) -> str:
+    more = "more than " if line.least else "about " if line.about and not line.figures.dead_exact else ""
+    words = "dead letter waits" if line.dead == 1 else "dead letters wait"
+    return f"{more}{line.dead:,} {words} for a person"
+
+
+def _paused(snapshot: Snapshot) -> Iterator[Finding]:
+    for line in snapshot.queues:
+        pause, name = line.figures.pause, line.figures.name
+        if pause is None or snapshot.now - pause.since < PAUSED_LONG:
+            continue
+        since = snapshot.now - pause.since
+        by = f" by {first_line(pause.by, 60)}" if pause.by else ""
+        text = f"paused{by} for {span(since)}, and {line.waiting:,} jobs wait in it"
+        grade = Grade.WARNING if line.waiting else Grade.NOTICE
+        action = Action("Resume", url=reverse("queue-resume", args=[name]), operate=True)
+        yield Finding("paused", grade, f"queue {name}", text, action, weight=line.waiting, since=since)
+
+
+def _silent(snapshot: Snapshot) -> Iterator[Finding]:
+    if not snapshot.workers.silent:
+        return
+    seen = snapshot.once("not heard", lambda: worker_health.not_heard(snapshot.now, WORKERS_SHOWN))
+    for worker in seen:
+        since = snapshot.now - worker.heartbeat_at
+        text = f"not heard of for {span(since)}; what it holds is taken back when its lease ends"
+        action = Action("Open the worker", url=reverse("worker", args=[worker.id]))
+        name = f"worker {first_line(worker.name, 80)}"
+        yield Finding("silent", Grade.WARNING, name, text, action, since=since)
+
+
+def _hand_over(snapshot: Snapshot) -> Iterator[Finding]:
+    found = snapshot.once("hand_overs", handover.hand_overs)
+    for line in snapshot.queues:
+        one, name = found.get(line.figures.id, handover.NONE), line.figures.name
+        age = timedelta(seconds=one.age(snapshot.now) or 0)
+        late = one.pending > 0 and age > HAND_OVER_LATE and line.figures.pause is None
+        if not one.failures and not late:
+            continue
+        parts = []
+        if one.pending:
+            noun = "batch is" if one.pending == 1 else "batches are"
+            parts.append(f"{one.pending:,} {noun} not announced, the oldest for {span(age)}")
+        if one.failures:
+            parts.append(f"{one.failures:,} messages in a row could not be sent: {first_line(one.error, 120)}")
+        text = "; ".join(parts) if one.failures else f"{parts[0]}: do beat and the broker run?"
+        action = Action("Look closer", url=reverse("queue", args=[name]), command="manage.py doctor")
+        grade = Grade.PROBLEM if late else Grade.WARNING
+        yield Finding("hand-over", grade, f"queue {name}", text, action, weight=one.pending, since=age)
+
+
+def _upstream(snapshot: Snapshot) -> Iterator[Finding]:
+    for one in snapshot.once("stopped", lambda: overview.stopped_batches(snapshot.now)):
+        cause = f"batch {one.cause}" if one.cause else "a batch before it"
+        text = f"stopped {span(snapshot.now - one.stopped_at)} ago, because {cause} did not end as it should"
+        action = Action("Open the cause" if one.cause else "Open it", url=reverse("batch", args=[one.cause or one.id]))
+        name = f"batch {first_line(one.name, 60) or one.id}"
+        yield Finding("upstream", Grade.WARNING, name, text, action, since=snapshot.now - one.stopped_at)

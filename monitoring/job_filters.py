@@ -1,0 +1,162 @@
+"""The filters of the job list and of the archive: what an address means, and the one way to write it."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlencode
+
+from monitoring import filters
+from queues.domain.states import JobState, Outcome
+from queues.selectors.archived_jobs import ArchivedPlace, ArchivedQuery
+from queues.selectors.clock import database_now
+from queues.selectors.job_lists import LAST_ID, Place
+from queues.selectors.job_sources import JobQuery
+
+KNOWN = ("state", "queue", "handler", "batch", "since", "until", "error", "payload")
+ARCHIVE_KNOWN = ("queue", "batch", "outcome", "within", "until")
+STATES = [state.value for state in JobState]
+OUTCOMES = [outcome.value for outcome in Outcome]
+# How far back the archive is searched unless a batch or a longer time is asked for.
+WITHIN = {
+    "1d": "the last day",
+    "7d": "the last 7 days",
+    "30d": "the last 30 days",
+    "365d": "the last year",
+    "all": "all",
+}
+USUALLY_WITHIN = "7d"
+SPAN = re.compile(r"(\d{1,5})\s*(min|m|h|d)", re.ASCII)
+UNITS = {"m": 60, "min": 60, "h": 3_600, "d": 86_400}
+PLACE = re.compile(r"(\d{1,19})-(\d{1,19})-(\d{1,19})", re.ASCII)
+ARCHIVE_PLACE = re.compile(r"(\d{1,19})-(\d{1,19})", re.ASCII)
+
+
+class Unclear(ValueError):
+    """A filter cannot be understood: the message names it and says what it should be."""
+
+
+def chosen(values: Mapping[str, str]) -> dict[str, str]:
+    """The filter among the parameters of an address: known names with a value."""
+    return _known(values, KNOWN)
+
+
+def archive_chosen(values: Mapping[str, str]) -> dict[str, str]:
+    """The same for the archive."""
+    return _known(values, ARCHIVE_KNOWN)
+
+
+def _known(values: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in names}
+    return {name: value for name, value in given.items() if value}
+
+
+def parse(query_string: str) -> dict[str, str]:
+    """The filter of a query string."""
+    return chosen(dict(parse_qsl(query_string[:2_000])))
+
+
+def canonical(query_string: str) -> str:
+    """The one spelling of a filter."""
+    return urlencode(parse(query_string))
+
+
+def query(values: Mapping[str, str]) -> JobQuery:
+    """Which jobs are meant. Raises `Unclear`."""
+    state = values.get("state", "")
+    if state and state not in STATES:
+        raise Unclear(f"State: there is no {state}. It is one of {', '.join(STATES)}.")
+    return JobQuery(
+        state=state,
+        queue=values.get("queue", ""),
+        handler=values.get("handler", ""),
+        batch=batch(values),
+        since=moment(values.get("since", ""), "From"),
+        until=moment(values.get("until", ""), "To"),
+        error=values.get("error", ""),
+        payload=pair(values.get("payload", "")),
+    )
+
+
+def archived_query(values: Mapping[str, str]) -> ArchivedQuery:
+    """Which archived jobs are meant. Raises `Unclear`."""
+    outcome = values.get("outcome", "")
+    if outcome and outcome not in OUTCOMES:
+        raise Unclear(f"Outcome: there is no {outcome}. It is one of {', '.join(OUTCOMES)}.")
+    number = batch(values)
+    within = values.get("within") or ("all" if number is not None else USUALLY_WITHIN)
+    if within not in WITHIN:
+        raise Unclear(f"Ended within: one of {', '.join(WITHIN)}.")
+    return ArchivedQuery(
+        batch=number,
+        queue=values.get("queue", ""),
+        outcome=outcome,
+        since=None if within == "all" else moment(within, "Ended within"),
+        until=moment(values.get("until", ""), "To"),
+    )
+
+
+def batch(values: Mapping[str, str]) -> int | None:
+    """The number of a batch. Raises `Unclear`."""
+    text = values.get("batch", "")
+    if not text:
+        return None
+    number = filters.whole_number(text)
+    if number is None:
+        raise Unclear(f"Batch: {text} is not a number.")
+    return number
+
+
+def moment(text: str, name: str) -> datetime | None:
+    """A time: so long ago (15m, 2h, 7d), or a date and time, in UTC unless it says otherwise. Raises `Unclear`."""
+    if not text:
+        return None
+    try:
+        if span := SPAN.fullmatch(text):
+            return database_now() - timedelta(seconds=int(span[1]) * UNITS[span[2]])
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Unclear(f"{name}: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC).") from None
+
+
+def pair(text: str) -> tuple[str, str] | None:
+    """A key and its value. Raises `Unclear`."""
+    if not text:
+        return None
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise Unclear("Payload: write key=value, as in user.id=42.")
+    return key.strip(), value.strip()
+
+
+def write_place(place: Place | None) -> str:
+    """A place in the list of jobs, as an address carries it."""
+    return f"{place.key}-{place.chunk}-{place.job}" if place else ""
+
+
+def read_place(text: str) -> Place | None:
+    """The place in an address; None for what is none."""
+    found = PLACE.fullmatch(text)
+    return Place(*numbers) if found and (numbers := _numbers(found)) else None
+
+
+def write_archived_place(place: ArchivedPlace | None) -> str:
+    """A place in the archive, as an address carries it."""
+    return f"{place.key}-{place.job}" if place else ""
+
+
+def read_archived_place(text: str) -> ArchivedPlace | None:
+    """The place in an address; None for what is none."""
+    found = ARCHIVE_PLACE.fullmatch(text)
+    return ArchivedPlace(*numbers) if found and (numbers := _numbers(found)) else None
+
+
+def _numbers(found: "re.Match[str]") -> list[int] | None:
+    numbers = [int(text) for text in found.groups()]
+    # One more or less than a place must still be a number of the database.
+    return numbers if max(numbers) <= LAST_ID else None
+
+
+def key(place: Place) -> str:
+    """Sorts as text like the list does, newest last."""
+    return f"{place.key:020d}-{place.chunk:020d}-{place.job:020d}"

@@ -1,0 +1,136 @@
+"""The one door to acting on many jobs: a question with the exact number, then the operation."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from monitoring import acting, filters
+from monitoring.acting import Wanted
+from monitoring.permissions import may_empty_trash, operator_required
+from monitoring.templatetags.console import duration
+from monitoring.views.confirm import Question, ask, back, mistyped, who
+from queues.domain.operating import Action, command_line
+from queues.selectors import clock, trash
+from queues.services import operate as operations
+from queues.services.operate import OperationRefused
+from queues.services.preview import Preview, preview
+
+PAGES = {"retry", "cancel", "delete", "restore", "empty", "priority", "queue"}
+NOTHING = "Select jobs first, or filter to act on all."
+
+
+@require_http_methods(["GET", "POST"])
+@operator_required
+def operate(request: HttpRequest, action: str) -> HttpResponse:
+    """Do something with many jobs."""
+    if action not in PAGES:
+        raise Http404(f"there is no operation {action}")
+    return act(request, Action(action), otherwise="operations")
+
+
+def act(request: HttpRequest, action: Action, *, otherwise: str, nothing: str = NOTHING) -> HttpResponse:
+    """Ask, or do it when the answer has come; then go back to where the asker came from."""
+    if action is Action.EMPTY and not may_empty_trash(request.user):
+        raise PermissionDenied
+    posted = request.method == "POST"
+    wanted = acting.wanted(action, request.POST if posted else request.GET)
+    if not wanted.job_ids and not wanted.operation and not (posted and wanted.until):
+        # From here on this is what is meant: what appears while the question is read was not asked for.
+        wanted = replace(wanted, until=clock.database_now(), top=None)
+    if not wanted.selection:
+        messages.info(request, nothing)
+        return redirect(back(request, otherwise))
+    try:
+        found = _preview(wanted)
+        return _answer(request, wanted, found, otherwise=otherwise)
+    except OperationRefused as error:
+        messages.error(request, str(error))
+        return redirect(back(request, otherwise))
+
+
+def _preview(wanted: Wanted) -> Preview:
+    # While the new priority or queue is still to be chosen, what can be cancelled can also be moved.
+    open_choice = bool(wanted.deed.option and not wanted.to)
+    action = Action.CANCEL if open_choice else wanted.action
+    return preview(action=action.value, selection=wanted.selection, options={} if open_choice else wanted.options)
+
+
+def _answer(request: HttpRequest, wanted: Wanted, found: Preview, *, otherwise: str) -> HttpResponse:
+    if wanted.until and wanted.top is None:
+        wanted = replace(wanted, top=found.selection.get("top"))
+    question = _question(wanted, found)
+    if request.method != "POST":
+        return ask(request, question)
+    error = mistyped(request, question) or _outgrown(request, wanted, question)
+    if wanted.deed.option and not wanted.to:
+        error = f"Choose the new {wanted.deed.option}."
+    if error:
+        return ask(request, question, error)
+    operation = operations.start(
+        action=wanted.action.value, selection=found.selection, options=wanted.options, **who(request)
+    )
+    tell(request, operation, wanted.deed.past)
+    return redirect(back(request, otherwise))
+
+
+def _outgrown(request: HttpRequest, wanted: Wanted, question: Question) -> str:
+    """What is wrong with the answer to an older question: what bears an earlier time may have come to light after it,
+    for its writer had not committed yet."""
+    if "until" not in request.POST or wanted.job_ids:
+        return ""
+    if filters.unseal(request.POST["until"]) is None:
+        return "This question is not one that was asked here. Look at it again."
+    shown = filters.whole_number(request.POST.get("shown", ""))
+    if shown is not None and question.count is not None and question.count > shown:
+        return f"{question.count - shown:,} more have come to light. Look at the number again."
+    return ""
+
+
+def _question(wanted: Wanted, found: Preview) -> Question:
+    count = found.total if wanted.action in (Action.RETRY_DEAD, Action.DELETE_DEAD) else found.eligible
+    things = wanted.things[count != 1]
+    least = "" if found.exact else "at least "
+    later = " What dies from now on is left alone." if wanted.state == "dead" else " What comes later is left alone."
+    return Question(
+        title=f"{wanted.deed.verb} {least}{count:,} {things} {wanted.scope}".rstrip() + "?",
+        verb=f"{wanted.deed.verb} {least}{count:,} {things}",
+        consequence=wanted.deed.consequence + _way_back(wanted.action) + (later if wanted.until else ""),
+        count=count,
+        dangerous=wanted.deed.dangerous,
+        fields=wanted.fields,
+        left_alone=found.not_eligible,
+        choices=acting.choices(wanted.action),
+        choice=wanted.to,
+        choice_name=wanted.deed.option,
+        command=_command(wanted, found),
+    )
+
+
+def _way_back(action: Action) -> str:
+    if action not in (Action.DELETE, Action.DELETE_DEAD):
+        return ""
+    return f" For {duration(trash.kept())} they can be brought back from there."
+
+
+def _command(wanted: Wanted, found: Preview) -> str:
+    options = wanted.options or ({wanted.deed.option: wanted.deed.option.upper()} if wanted.deed.option else {})
+    return command_line(wanted.action, found.selection, options)
+
+
+def tell(request: HttpRequest, operation: Any, past: str) -> None:
+    """The outcome, with a way to undo a deletion and a link to the operation."""
+    tags = f"operation-{operation.pk}"
+    if operation.state == "running":
+        text = f"{operation.total:,} are being {past} in the background."
+        messages.success(request, text, extra_tags=tags)
+        return
+    if past == "deleted" and operation.changed:
+        tags += " undo"
+    skipped = f", {operation.skipped:,} no longer possible" if operation.skipped else ""
+    level = messages.SUCCESS if operation.changed else messages.WARNING
+    messages.add_message(request, level, f"{operation.changed:,} {past}{skipped}.", extra_tags=tags)

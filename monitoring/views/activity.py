@@ -1,0 +1,65 @@
+"""Activity: who did what, when, why and with what outcome."""
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from monitoring import activity as wording
+from monitoring import filters, limits
+from monitoring.permissions import viewer_required
+from monitoring.views.page import show
+from queues.selectors import activity, timeline
+
+TOP = timeline.Place(filters.EPOCH, 0)
+
+
+@require_safe
+@viewer_required
+def activity_list(request: HttpRequest) -> HttpResponse:
+    """All changes under a filter, the last first."""
+    chosen = wording.chosen(request.GET)
+    query = wording.query(chosen)
+    before = wording.read_place(request.GET.get("before", ""))
+    after = wording.read_place(request.GET.get("after", ""))
+    page = limits.attempt(lambda: activity.activity_page(query, before=before, after=after))
+    first = before is None and after is None
+    entries = page.rows if page else []
+    top = timeline.Place(entries[0].at, entries[0].id) if entries else TOP
+    context = {
+        "nav": "activity",
+        "rows": [(one, wording.link(one), wording.operation_link(one), wording.outcome(one)) for one in entries],
+        "page": page,
+        "slow": page is None,
+        "newer": wording.write_place(page.newer) if page and page.newer else "",
+        "older": wording.write_place(page.older) if page and page.older else "",
+        "chosen": chosen,
+        "query": urlencode(chosen),
+        "words": limits.attempt(_words),
+        "exported": activity.EXPORTED,
+        "top": wording.key(top) if first else "",
+    }
+    news = [("activity-news", urlencode(chosen))] if first else []
+    return show(request, "monitoring/activity.html", news, context)
+
+
+@require_safe
+@viewer_required
+def activity_export(request: HttpRequest, form: str) -> HttpResponse:
+    """The newest entries under the filter, as a file; how it was cut is in its name and in a header."""
+    page = activity.activity_export(wording.query(wording.chosen(request.GET)))
+    text = wording.as_csv(page.rows) if form == "csv" else wording.as_jsonl(page.rows)
+    kind = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl; charset=utf-8"
+    cut = f"-newest-{len(page.rows)}" if page.older else ""
+    headers = {
+        "Content-Disposition": f'attachment; filename="activity{cut}.{form}"',
+        "X-Complete": "no" if page.older else "yes",
+    }
+    return HttpResponse(text, content_type=kind, headers=headers)
+
+
+def _words() -> dict[str, list[str]]:
+    """What the filter offers: words that it can hold, without the unseen characters of foreign ones."""
+    found = activity.words()
+    lists = {"actors": found.actors, "actions": found.actions, "sources": found.sources}
+    return {name: [word for word in words if filters.storable(word) == word] for name, words in lists.items()}

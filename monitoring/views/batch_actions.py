@@ -1,0 +1,144 @@
+"""What is done with one batch: each asks first, says how many jobs it is about, and says why where it cannot be."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from monitoring import batch_panels
+from monitoring.permissions import operator_required
+from monitoring.snapshot import BatchLine, Snapshot
+from monitoring.views.confirm import Question, ask, mistyped, who
+from queues.services import again, batch_pause, cancel, delete
+from queues.services.enqueue import seal as seal_service
+from queues.services.feed import EnqueueError
+
+# Where the person is sent: the address of a page, its argument, and what is said there.
+Done = tuple[str, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """A deed: what is asked, and what is done with the answer."""
+
+    question: Callable[[BatchLine], Question]
+    do: Callable[[int, Mapping[str, Any]], Done]
+
+
+@require_http_methods(["GET", "POST"])
+@operator_required
+def act(request: HttpRequest, batch_id: int, deed: str) -> HttpResponse:
+    """Ask, then do."""
+    line = Snapshot({batch_id}).batch(batch_id)
+    if line is None:
+        raise Http404(f"there is no batch {batch_id}")
+    possible = {one.name: one for one in batch_panels.deeds(line)}[deed]
+    if possible.why_not:
+        messages.error(request, f"{possible.verb} is not possible: {possible.why_not}.")
+        return redirect("batch", batch_id=batch_id)
+    question = _ACTS[deed].question(line)
+    if request.method != "POST":
+        return ask(request, question)
+    if error := mistyped(request, question):
+        return ask(request, question, error)
+    try:
+        page, argument, said = _ACTS[deed].do(batch_id, who(request))
+    except (ValueError, EnqueueError) as error:
+        # Somebody was quicker, or what is asked cannot be: the service says which, with nothing changed.
+        messages.error(request, f"{error}. Nothing was changed.")
+        return redirect("batch", batch_id=batch_id)
+    messages.success(request, said)
+    return redirect(page) if argument is None else redirect(page, argument)
+
+
+def _name(line: BatchLine) -> str:
+    return line.row.name or f"batch {line.row.id}"
+
+
+def _ask_seal(line: BatchLine) -> Question:
+    effect = f"It takes no more jobs. The {line.counts.waiting:,} it has start as soon as nothing else holds them."
+    return Question(f"Seal {_name(line)}?", "Seal the batch", effect)
+
+
+def _seal(batch_id: int, who: Mapping[str, Any]) -> Done:
+    seal_service(batch_id)
+    return "batch", batch_id, "The batch is sealed: its jobs run, and it can end."
+
+
+def _ask_pause(line: BatchLine) -> Question:
+    effect = (
+        f"{line.counts.waiting:,} waiting jobs are held until somebody resumes it, and so is whatever is to be tried "
+        f"again meanwhile. {line.counts.running:,} that run are finished."
+    )
+    return Question(f"Pause {_name(line)}?", "Pause the batch", effect)
+
+
+def _pause(batch_id: int, who: Mapping[str, Any]) -> Done:
+    held = batch_pause.pause_batch(batch_id=batch_id, **who)
+    return "batch", batch_id, f"The batch is paused: {held:,} waiting jobs are held."
+
+
+def _ask_resume(line: BatchLine) -> Question:
+    effect = "What the pause holds runs as soon as a worker is free."
+    return Question(f"Resume {_name(line)}?", "Resume the batch", effect)
+
+
+def _resume(batch_id: int, who: Mapping[str, Any]) -> Done:
+    released = batch_pause.resume_batch(batch_id=batch_id, **who)
+    return "batch", batch_id, f"The batch goes on: {released:,} jobs are ready."
+
+
+def _ask_cancel(line: BatchLine) -> Question:
+    counts = line.counts
+    effect = (
+        f"{counts.waiting:,} waiting will not run. {counts.running:,} running stop before their next "
+        "job, within two seconds. What has succeeded stays as it is."
+    )
+    # A batch that has nothing left to run is about to end; being asked about no jobs says so.
+    return Question(f"Cancel {_name(line)}?", "Cancel the batch", effect, count=counts.unended, dangerous=True)
+
+
+def _cancel(batch_id: int, who: Mapping[str, Any]) -> Done:
+    cancelled = cancel.cancel_batch(batch_id=batch_id, **who)
+    return "batch", batch_id, f"The batch is cancelled: {cancelled:,} waiting jobs will not run."
+
+
+def _ask_clone(line: BatchLine) -> Question:
+    effect = (
+        f"All {line.row.total:,} jobs, whatever came of them, are enqueued once more as a new batch with the same "
+        "handler, queue and policy. This batch stays as it is."
+    )
+    return Question(f"Run all of {_name(line)} again?", "Enqueue a new batch", effect, count=line.row.total)
+
+
+def _clone(batch_id: int, who: Mapping[str, Any]) -> Done:
+    made: Any = again.retry_batch(batch_id, "all", **who)
+    return "batch", made.pk, f"{made.total:,} jobs are enqueued: this is the new batch."
+
+
+def _ask_delete(line: BatchLine) -> Question:
+    parts = " and its parts" if line.row.is_parent else ""
+    effect = (
+        f"The batch{parts} with all {line.row.total:,} jobs, their tries, results, dead letters and archived rows are "
+        "removed in the background. This cannot be undone."
+    )
+    return Question(f"Delete {_name(line)}?", "Delete the batch", effect, count=line.row.total, dangerous=True)
+
+
+def _delete(batch_id: int, who: Mapping[str, Any]) -> Done:
+    delete.delete_batch(batch_id=batch_id, **who)
+    return "batches", None, f"Batch {batch_id} is being deleted: what is left of it goes within seconds to minutes."
+
+
+_ACTS = {
+    "seal": _Act(_ask_seal, _seal),
+    "pause": _Act(_ask_pause, _pause),
+    "resume": _Act(_ask_resume, _resume),
+    "cancel": _Act(_ask_cancel, _cancel),
+    "clone": _Act(_ask_clone, _clone),
+    "delete": _Act(_ask_delete, _delete),
+}

@@ -1,0 +1,88 @@
+"""Dead letters by cause: all causes, and one in depth."""
+
+from dataclasses import replace
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from monitoring import charts, filters, limits
+from monitoring.permissions import viewer_required
+from monitoring.snapshot import Snapshot
+from monitoring.views.page import show
+from queues.domain.states import DeadReason
+from queues.selectors import causes, clock, dead_letters, figures, jobs
+
+
+def listing(query: dead_letters.DeadLetterQuery, most: int | None = None) -> dict[str, object] | None:
+    """The causes with their trends drawn; None when reading them took too long."""
+    found = limits.attempt(lambda: causes.cause_list(query, clock.database_now(), most=most))
+    if found is None:
+        return None
+    lines = [{"row": row, "spark": charts.sparkline(row.trend), "day": sum(row.trend)} for row in found.rows]
+    return {"lines": lines, "more": found.more, "letters": found.letters, "exact": found.exact, "read": found.read}
+
+
+@require_safe
+@viewer_required
+def cause_list(request: HttpRequest) -> HttpResponse:
+    """All causes, the most frequent first."""
+    chosen = letters_filter(request)
+    found = listing(filters.dead_letter_query(chosen))
+    context = {
+        "nav": "dead-letters",
+        "tab": "causes",
+        "causes": found,
+        "slow": found is None,
+        **filter_words(chosen),
+    }
+    return show(request, "monitoring/causes.html", [("dead-summary", "")], context)
+
+
+@require_safe
+@viewer_required
+def cause_detail(request: HttpRequest, fingerprint: str) -> HttpResponse:
+    """One cause: its trend, where it strikes, a traceback and samples."""
+    chosen = letters_filter(request) | {"cause": fingerprint}
+    query = replace(filters.dead_letter_query(chosen), fingerprint=fingerprint)
+    row = causes.cause(fingerprint, query, clock.database_now())
+    if row is None:
+        raise Http404(f"no dead letter has cause {fingerprint}: they were retried or deleted")
+    tries = jobs.attempts(row.sample_job)
+    context = {
+        "nav": "dead-letters",
+        "tab": "causes",
+        "row": row,
+        "bars": _bars(row.trend),
+        "day": sum(row.trend),
+        "most": max(row.trend),
+        "depth": limits.attempt(lambda: causes.depth(query)),
+        "try": tries[0] if tries else None,
+        **filter_words(chosen),
+    }
+    return show(request, "monitoring/cause.html", [], context, snapshot=Snapshot())
+
+
+def letters_filter(request: HttpRequest) -> dict[str, str]:
+    """The filter of dead letters in an address."""
+    return {name: value for name, value in filters.chosen(request.GET).items() if name not in ("state", "name")}
+
+
+def filter_words(chosen: dict[str, str]) -> dict[str, object]:
+    """What the form of the filter shows."""
+    return {
+        "chosen": chosen,
+        "query": urlencode(chosen),
+        "queues": figures.queue_names(),
+        "reasons": [reason.value for reason in DeadReason],
+        "spans": {"1h": "1 hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days"},
+    }
+
+
+def _bars(trend: list[int]) -> list[tuple[int, float, float, int, int]]:
+    """x, y, height, count and hours ago of each bar, in a drawing of 24 by 40."""
+    top = max(trend) or 1
+    return [
+        (place, 40 - 38 * count / top, 38 * count / top, count, len(trend) - 1 - place)
+        for place, count in enumerate(trend)
+    ]

@@ -1,0 +1,90 @@
+"""Operations: the list, one with its progress, stopping and undoing it."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from monitoring import filters
+from monitoring.permissions import operator_required, viewer_required
+from monitoring.snapshot import Snapshot
+from monitoring.views.act import tell
+from monitoring.views.confirm import Question, ask, who
+from monitoring.views.page import show
+from queues.selectors import operations
+from queues.services import operate
+from queues.services.operate import OperationRefused
+
+
+@require_safe
+@viewer_required
+def operation_list(request: HttpRequest) -> HttpResponse:
+    """Those that go on, then those that have ended."""
+    before = filters.whole_number(request.GET.get("before", ""))
+    after = filters.whole_number(request.GET.get("after", ""))
+    page = operations.operation_page(before=before, after=after)
+    return show(
+        request, "monitoring/operations.html", [("operations-running", "")], {"nav": "operations", "page": page}
+    )
+
+
+@require_safe
+@viewer_required
+def operation_detail(request: HttpRequest, operation_id: int) -> HttpResponse:
+    """One operation."""
+    row = _found(operation_id)
+    snapshot = Snapshot()
+    context = {"nav": "operations", "row": row, "left_alone": operations.left_alone(operation_id)}
+    wanted = [("operation-progress", str(operation_id))]
+    return show(request, "monitoring/operation.html", wanted, context, snapshot=snapshot)
+
+
+@require_http_methods(["GET", "POST"])
+@operator_required
+def stop(request: HttpRequest, operation_id: int) -> HttpResponse:
+    """Ask, then stop an operation after its present round."""
+    row = _found(operation_id)
+    if not row.running:
+        messages.info(request, f"The operation has ended already: it is {row.state}.")
+    elif request.method != "POST":
+        question = Question(
+            title=f"Stop operation {operation_id}?",
+            verb="Stop the operation",
+            consequence=f"{row.done:,} of {row.total:,} jobs are done and stay so; the rest is left alone.",
+        )
+        return ask(request, question)
+    elif row.deed is None:
+        messages.error(request, "A batch that is being deleted cannot be kept: part of it is gone.")
+    else:
+        given = who(request)
+        operate.cancel_operation(operation_id=operation_id, actor=given["actor"], source=given["source"])
+        messages.success(request, "The operation is stopped.")
+    return redirect("operation", operation_id=operation_id)
+
+
+@require_http_methods(["GET", "POST"])
+@operator_required
+def undo(request: HttpRequest, operation_id: int) -> HttpResponse:
+    """Ask, then bring back what an operation has deleted; the notice of a deletion posts here at once."""
+    row = _found(operation_id)
+    if request.method != "POST":
+        question = Question(
+            title=f"Bring back what operation {operation_id} has deleted?",
+            verb=f"Restore {row.changed:,} jobs",
+            consequence="They are what they were before, as far as they still are in the trash.",
+        )
+        return ask(request, question)
+    try:
+        operation = operate.undo(operation_id=operation_id, **who(request))
+    except OperationRefused as error:
+        messages.error(request, "Nothing of it is in the trash any more." if "matches" in str(error) else str(error))
+        return redirect("operation", operation_id=operation_id)
+    tell(request, operation, "restored")
+    return redirect("operation", operation_id=operation.pk)
+
+
+def _found(operation_id: int) -> operations.OperationRow:
+    row = operations.operation(operation_id)
+    if row is None:
+        raise Http404(f"there is no operation {operation_id}")
+    return row

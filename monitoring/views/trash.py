@@ -1,0 +1,41 @@
+"""The trash: deleted jobs, how long they can be brought back, and bringing them back."""
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from monitoring import activity, filters, limits
+from monitoring.permissions import may_empty_trash, viewer_required
+from monitoring.snapshot import Snapshot
+from monitoring.views.page import show
+from queues.selectors import figures, timeline, trash
+
+
+@require_safe
+@viewer_required
+def trash_list(request: HttpRequest) -> HttpResponse:
+    """Deleted jobs, the latest first."""
+    chosen = {name: value for name, value in filters.chosen(request.GET).items() if name in ("queue", "batch")}
+    batch = chosen.get("batch", "")
+    query = trash.TrashQuery(chosen.get("queue", ""), (filters.whole_number(batch) or 0) if batch else None)
+    before = activity.read_place(request.GET.get("before", ""))
+    after = activity.read_place(request.GET.get("after", ""))
+    found = limits.attempt(lambda: trash.trash_page(query, before=before, after=after))
+    page = found or timeline.Page([], None, None)
+    context = {
+        "nav": "dead-letters",
+        "tab": "trash",
+        "page": page,
+        "slow": found is None,
+        "newer": activity.write_place(page.newer) if page.newer else "",
+        "older": activity.write_place(page.older) if page.older else "",
+        "matching": limits.attempt(lambda: trash.trash_count(query)),
+        "counted": trash.COUNTED,
+        "chosen": chosen,
+        "query": urlencode(chosen),
+        "queues": figures.queue_names(),
+        "may_empty": may_empty_trash(request.user),
+        "kept": trash.kept(),
+    }
+    return show(request, "monitoring/trash.html", [], context, snapshot=Snapshot())

@@ -1,0 +1,155 @@
+"""The archive: found by number, batch, queue, outcome and time; what it keeps; and jobs brought back from it."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from queues.models import ArchivedJob, AuditEntry, DeadLetter, Job, Queue
+from queues.selectors.archived_jobs import ArchivedQuery, archived_page, archived_total
+from queues.services import operate
+from queues.services.archive import archive
+from queues.services.enqueue import enqueue
+from tests.monitoring.test_jobs import listed, page
+from tests.monitoring.worlds import ran_batch
+from tests.queues.working import drain, make_queue
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(signed_in: Callable[[str], Client]) -> Client:
+    return signed_in("operator")
+
+
+def world() -> tuple[int, int]:
+    """Six jobs of a batch and one of another queue, archived, and one in the trash; the two batches."""
+    make_queue(archive_dead_after=0, purge_after=86_400)
+    first = ran_batch(succeed=5, die=2, name="First")
+    second = ran_batch(succeed=1, queue="other", name="Second")
+    letter = DeadLetter.objects.order_by("pk")[0]
+    operate.start(action="delete_dead", selection={"job_ids": [letter.pk]}, actor="x", source="api")
+    archive()
+    return first.pk, second.pk
+
+
+def test_an_empty_archive_says_when_jobs_come(operator: Client) -> None:
+    assert "Search all times" in page(operator, "/archive/")
+    assert "Nothing is archived yet" in page(operator, "/archive/?within=all") or "No archived job" in page(
+        operator, "/archive/?within=all"
+    )
+    assert "Nothing is archived yet" in page(operator, "/archive/sizes/")
+
+
+def test_the_archive_is_searched_by_each_of_its_filters(operator: Client) -> None:
+    first, second = world()
+    everything = set(ArchivedJob.objects.values_list("pk", flat=True))
+    assert set(listed(operator, "/archive/")) == everything
+    assert listed(operator, f"/archive/?batch={first}") == sorted(
+        ArchivedJob.objects.filter(batch_id=first).values_list("pk", flat=True)
+    )
+    assert listed(operator, "/archive/?queue=other") == list(
+        ArchivedJob.objects.filter(batch_id=second).values_list("pk", flat=True)
+    )
+    for outcome in ("succeeded", "dead", "deleted", "cancelled"):
+        expected = set(ArchivedJob.objects.filter(outcome=outcome).values_list("pk", flat=True))
+        assert set(listed(operator, f"/archive/?outcome={outcome}")) == expected
+    job = min(everything)
+    assert operator.get(f"/archive/?id={job}")["Location"] == f"/jobs/{job}/"
+
+
+def test_the_time_of_the_search_is_bounded_and_says_so(operator: Client) -> None:
+    world()
+    ArchivedJob.objects.filter(queue__name="other").update(finished_at=timezone.now() - timedelta(days=20))
+    assert '<option value="7d" selected>the last 7 days</option>' in page(operator, "/archive/")
+    assert listed(operator, "/archive/?queue=other") == []
+    assert "Search all times" in page(operator, "/archive/?queue=other")
+    assert len(listed(operator, "/archive/?queue=other&within=30d")) == 1
+    assert len(listed(operator, "/archive/?queue=other&within=all")) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_pages_of_the_archive_join_in_both_directions(size: int) -> None:
+    first, _second = world()
+    # Ends that differ and ends that are the same.
+    for number, job in enumerate(ArchivedJob.objects.order_by("pk")):
+        ArchivedJob.objects.filter(pk=job.pk).update(finished_at=timezone.now() - timedelta(minutes=number // 2))
+    for query in (ArchivedQuery(), ArchivedQuery(batch=first), ArchivedQuery(queue="tested")):
+        whole = [row.id for row in archived_page(query).rows]
+        assert len(whole) == archived_total(query)
+        pages, place = [], None
+        while True:
+            found = archived_page(query, before=place, size=size)
+            pages.append(found)
+            if found.older is None:
+                break
+            place = found.older
+        assert [row.id for found in pages for row in found.rows] == whole
+        for number in range(len(pages) - 1, 0, -1):
+            back = archived_page(query, after=pages[number].newer, size=size)
+            assert back.rows == pages[number - 1].rows
+
+
+def test_sizes_retention_and_a_dry_run_are_told(operator: Client) -> None:
+    world()
+    shown = page(operator, "/archive/sizes/")
+    assert "no single job is past its retention" in shown
+    assert "1 d 00 h" in shown
+    rows = re.findall(r'outcome=(\w+)&amp;within=all">(\w+)</a>.*?<td class="num" data-label="jobs">(\d+)</td>', shown)
+    assert ("succeeded", "tested", "5") in rows
+    assert ("succeeded", "other", "1") in rows
+    Queue.objects.filter(name="other").update(purge_after=0)
+    # Kept less long than what the longest keeps: these go one by one.
+    ArchivedJob.objects.filter(queue__name="other").update(finished_at=timezone.now() - timedelta(hours=2))
+    assert "would delete 1 succeeded of other" in page(operator, "/archive/sizes/")
+    assert ArchivedJob.objects.filter(queue__name="other").exists()
+
+
+def test_what_is_due_for_the_archive_is_told_before_it_goes(operator: Client) -> None:
+    ran_batch(succeed=3)
+    assert "would move 3 jobs of tested" in page(operator, "/archive/sizes/")
+    assert Job.objects.count() == 3
+
+
+def test_a_partition_past_all_retentions_would_be_dropped(operator: Client) -> None:
+    world()
+    Queue.objects.update(purge_after=60)
+    ArchivedJob.objects.update(finished_at=timezone.now() - timedelta(days=400))
+    assert "would drop 1 partition" in page(operator, "/archive/sizes/")
+    assert ArchivedJob.objects.exists()
+
+
+def test_picked_jobs_are_restored_after_a_question(operator: Client) -> None:
+    world()
+    one, two = ArchivedJob.objects.filter(outcome="succeeded", queue__name="tested").values_list("pk", flat=True)[:2]
+    asked = page(operator, f"/archive/restore/?job={one}&job={two}&job=999999999")
+    assert "Restore 2 archived jobs?" in asked
+    assert "1 are not in the archive" in asked
+    assert "also those that had succeeded" in asked
+    done = operator.post(
+        "/archive/restore/", {"job": [one, two], "reason": "lost mails", "next": "/archive/"}, follow=True
+    )
+    assert "2 restored: they wait to run" in done.content.decode()
+    assert set(Job.objects.filter(chunk__state="ready").values_list("pk", flat=True)) == {one, two}
+    assert AuditEntry.objects.latest("pk").reason == "lost mails"
+    again = operator.post("/archive/restore/", {"job": one}, follow=True)
+    assert "none of these jobs is in the archive" in again.content.decode()
+
+
+def test_a_refused_restore_says_why(operator: Client) -> None:
+    make_queue("other")
+    enqueue("tested.do", {}, queue="other")
+    drain("other")
+    archive()
+    job = ArchivedJob.objects.get().pk
+    ArchivedJob.objects.update(batch_id=999_999)
+    done = operator.post("/archive/restore/", {"job": job}, follow=True)
+    assert "batch 999999 is not there any more" in done.content.decode()
+    assert ArchivedJob.objects.filter(pk=job).exists()
+
+
+def test_no_archived_job_is_picked(operator: Client) -> None:
+    assert operator.get("/archive/restore/")["Location"] == "/archive/"

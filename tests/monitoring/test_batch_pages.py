@@ -1,0 +1,307 @@
+"""The list of batches and one batch: what they show, what can be done, and why where it cannot."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from monitoring import burn_up
+from monitoring.batch_panels import MOST_CLONED
+from queues.models import AuditEntry, Batch, Chunk, Job, Operation
+from queues.selectors import batch_work, batches
+from queues.selectors.batches import BatchQuery
+from queues.selectors.clock import database_now
+from queues.services.batch_pause import pause_batch
+from queues.services.enqueue import enqueue_batch
+from queues.services.operate import advance_all
+from tests.monitoring.test_pages import HOSTILE
+from tests.monitoring.worlds import ran_batch, waiting_batch
+from tests.queues.working import drain, leased, make_queue
+
+pytestmark = pytest.mark.django_db
+WHO = {"actor": "ann", "source": "test"}
+
+
+@pytest.fixture
+def viewer(signed_in: Callable[[str], Client]) -> Client:
+    return signed_in("viewer")
+
+
+@pytest.fixture
+def operator(signed_in: Callable[[str], Client]) -> Client:
+    return signed_in("operator")
+
+
+def names(client: Client, **given: str) -> list[str]:
+    return [line.row.name for line in client.get(reverse("batches"), given).context["lines"]]
+
+
+def page(client: Client, batch: Batch) -> str:
+    return client.get(reverse("batch", args=[batch.pk])).content.decode()
+
+
+def test_every_filter_of_the_list_narrows_it(viewer: Client) -> None:
+    ran_batch(succeed=1, name="done")
+    waiting_batch(name="plain", metadata={"tenant": "acme", "size": 3})
+    opened = enqueue_batch("tested.do", [1], open=True, name="opened")
+    stopped = waiting_batch(name="stopped")
+    pause_batch(batch_id=stopped.pk, **WHO)
+    first = Batch.objects.get(name="plain")
+    enqueue_batch("tested.do", [1], after=[first], name="second")
+    assert names(viewer, state="completed") == ["done"]
+    assert names(viewer, state="running") == ["second", "stopped", "opened", "plain"]
+    assert names(viewer, state="open") == ["opened"]
+    assert names(viewer, state="paused") == ["stopped"]
+    assert names(viewer, state="waiting") == ["second"]
+    assert names(viewer, name="LAI") == ["plain"]
+    assert names(viewer, meta="tenant=acme") == ["plain"]
+    assert names(viewer, meta="size=3") == ["plain"]
+    assert names(viewer, meta="tenant=other") == []
+    assert names(viewer, queue="nowhere") == []
+    assert names(viewer, since="1h", state="open") == ["opened"]
+    assert names(viewer, until="1h") == []
+    assert opened.pk
+
+
+def test_tabs_count_under_the_rest_of_the_filter(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran_batch(succeed=1, name="b")
+    for _ in range(4):
+        waiting_batch(1, name="a")
+    waiting_batch(1, name="b")
+    monkeypatch.setattr(batches, "COUNTED", 3)
+    tabs = {state: count for state, _address, count in viewer.get("/batches/?name=a&state=completed").context["tabs"]}
+    assert (tabs[""], tabs["running"], tabs["completed"]) == ("3+", "3+", "0")
+    address = {state: query for state, query, _count in viewer.get("/batches/?name=b").context["tabs"]}
+    assert address["failed"] == "name=b&state=failed"
+
+
+@pytest.mark.parametrize(("given", "said"), [({"meta": "acme"}, "key=value"), ({"since": "yesterday"}, "From: write")])
+def test_a_filter_that_cannot_be_understood_says_how_it_is_written(
+    viewer: Client, given: dict[str, str], said: str
+) -> None:
+    waiting_batch()
+    answer = viewer.get(reverse("batches"), given)
+    assert answer.status_code == 200
+    assert said in answer.content.decode()
+    assert answer.context["lines"] == []
+
+
+def test_the_list_tells_success_among_what_has_ended(viewer: Client) -> None:
+    ran_batch(succeed=3, die=1)
+    text = viewer.get(reverse("batches")).content.decode()
+    assert "75.00 %" in text
+    assert 'aria-label="3 succeeded, 1 dead"' in text
+
+
+def test_a_page_of_a_metadata_filter_is_found_by_the_index() -> None:
+    make_queue()
+    Batch.objects.bulk_create(
+        Batch(
+            queue_id=Batch.queue.field.related_model.objects.get().pk, handler="h", chunk_size=1, metadata={"n": number}
+        )
+        for number in range(3_000)
+    )
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE queues_batch")
+    query = batches._matching(BatchQuery(metadata=(("n", "77"),))).order_by("-id")[:51]
+    assert "batch_metadata" in query.explain()
+    assert len(query) == 1
+
+
+def test_one_batch_says_why_it_is_not_finished_and_offers_the_way_out(operator: Client, viewer: Client) -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [1, 2], open=True)
+    text = page(operator, batch)
+    assert "still open for more jobs and 2 jobs are held" in text
+    assert f'href="/batches/{batch.pk}/seal/?next=/batches/{batch.pk}/"' in text
+    assert operator.post(reverse("batch-seal", args=[batch.pk])).status_code == 302
+    assert "No worker" in page(operator, batch) or "no worker" in page(operator, batch)
+    assert "Seal</b>: it takes no more jobs" in page(operator, batch)
+    drain()
+    assert "Why is it not finished?" not in page(operator, batch)
+
+
+def test_pausing_and_resuming_from_the_page(operator: Client) -> None:
+    batch = waiting_batch(3)
+    asked = operator.get(reverse("batch-pause", args=[batch.pk])).content.decode()
+    assert "3 waiting jobs are held" in asked
+    assert operator.post(reverse("batch-pause", args=[batch.pk]), {"reason": "prices"}).status_code == 302
+    assert set(Chunk.objects.filter(batch=batch).values_list("held_why", flat=True)) == {"paused"}
+    text = page(operator, batch)
+    assert "It is paused by operator" in text and "(prices); 3 jobs are held" in text
+    assert f'href="/batches/{batch.pk}/resume/' in text
+    refused = operator.get(reverse("batch-pause", args=[batch.pk]), follow=True).content.decode()
+    assert "Pause is not possible: it is paused" in refused
+    assert operator.post(reverse("batch-resume", args=[batch.pk])).status_code == 302
+    assert Chunk.objects.filter(batch=batch, state="ready").exists()
+    entry = AuditEntry.objects.get(action="pause batch")
+    assert (entry.actor, entry.source, entry.reason, entry.outcome) == ("operator", "page", "prices", {"jobs": 3})
+    assert "pause batch" in page(operator, batch)
+
+
+def test_a_large_batch_is_cancelled_only_with_its_number(operator: Client) -> None:
+    batch = waiting_batch(1_500)
+    where = reverse("batch-cancel", args=[batch.pk])
+    assert "Type 1500 to confirm" in operator.get(where).content.decode()
+    refused = operator.post(where, {"typed": "15", "shown": "1500"})
+    assert refused.status_code == 422
+    assert Batch.objects.get().state == "running"
+    assert operator.post(where, {"typed": "1500", "shown": "1500"}).status_code == 302
+    assert Batch.objects.get().state == "cancelled"
+
+
+def test_a_batch_is_deleted_once_it_has_ended(operator: Client) -> None:
+    batch = waiting_batch(2)
+    where = reverse("batch-delete", args=[batch.pk])
+    assert "cancel it first" in operator.get(where, follow=True).content.decode()
+    operator.post(reverse("batch-cancel", args=[batch.pk]))
+    assert "all 2 jobs" in operator.get(where).content.decode()
+    assert operator.post(where, {"reason": "wrong file"})["Location"] == "/batches/"
+    assert Operation.objects.get().reason == "wrong file"
+    advance_all()
+    assert not Batch.objects.exists() and not Job.objects.exists()
+    assert operator.get(reverse("batch", args=[batch.pk])).status_code == 404
+
+
+def test_all_jobs_are_run_again_as_a_new_batch(operator: Client) -> None:
+    batch = ran_batch(succeed=2, die=1)
+    answer = operator.post(reverse("batch-clone", args=[batch.pk]))
+    made = Batch.objects.exclude(pk=batch.pk).get()
+    assert answer["Location"] == f"/batches/{made.pk}/"
+    assert (made.total, made.metadata["retry_of"], made.created_by) == (3, batch.pk, "operator")
+    Batch.objects.filter(pk=batch.pk).update(total=MOST_CLONED + 1)
+    text = operator.get(reverse("batch-clone", args=[batch.pk]), follow=True).content.decode()
+    assert f"manage.py batches retry {batch.pk} --all" in text
+
+
+def test_somebody_who_may_only_look_is_offered_no_deed(viewer: Client) -> None:
+    text = page(viewer, waiting_batch())
+    for deed in ("pause", "cancel", "clone", "delete"):
+        assert f"/{deed}/" not in text
+    assert "Kept results CSV" in text
+
+
+def test_counts_lead_to_the_jobs_that_they_count(viewer: Client) -> None:
+    batch = ran_batch(succeed=2, die=1)
+    text = page(viewer, batch)
+    assert f'href="/jobs/?batch={batch.pk}&amp;state=succeeded">2</a>' in text
+    assert f'href="/dead-letters/?batch={batch.pk}">1</a>' in text
+
+
+def test_stages_callback_and_what_follows_are_shown(viewer: Client) -> None:
+    make_queue(keep_results=60.0)
+    first = enqueue_batch("tested.do", [1], name="load")
+    second = enqueue_batch("tested.do", [2], after=[first], name="clean", callback="tested.do", then="tested.all")
+    text = page(viewer, second)
+    assert f"waits for stage 1: batch {first.pk} “load”" in text
+    assert "Stage 2: this batch" in text and "<code>tested.all</code>" in text
+    assert "at its first end" in text
+    assert f'href="/batches/{second.pk}/"' in page(viewer, first)
+
+
+def test_what_is_hostile_is_shown_harmlessly(viewer: Client) -> None:
+    make_queue(max_attempts=1)
+    batch = enqueue_batch("tested.do", [{"fail": HOSTILE}], name=HOSTILE[:200], metadata={HOSTILE: HOSTILE})
+    drain()
+    pause_reason = AuditEntry.objects.create(
+        actor=HOSTILE[:150], source="page", action="x", target=f"batch {batch.pk}", reason=HOSTILE[:300]
+    )
+    for text in (page(viewer, batch), viewer.get(reverse("batches")).content.decode()):
+        assert "<script>alert" not in text
+        assert "\u202e" not in text and "\x1b" not in text
+    assert pause_reason.pk
+
+
+def read(client: Client, batch: Batch, file: str) -> str:
+    answer = client.get(f"/batches/{batch.pk}/export/{file}")
+    assert answer.status_code == 200
+    assert f'filename="batch-{batch.pk}-{file.replace(".", ".")}"' in answer["Content-Disposition"]
+    return b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+
+
+def test_results_are_exported_as_they_are_kept(viewer: Client) -> None:
+    make_queue(keep_results=60.0)
+    batch = enqueue_batch("tested.do", [{"value": {"n": number}} for number in range(2_500)])
+    drain()
+    rows = list(csv.reader(io.StringIO(read(viewer, batch, "results.csv"))))
+    assert rows[0] == ["job", "result"]
+    assert len(rows) == 2_501
+    lines = [json.loads(line) for line in read(viewer, batch, "results.jsonl").splitlines()]
+    first = Job.objects.earliest("id").pk
+    assert lines[0] == {"job": first, "result": {"n": 0}}
+    assert [line["result"]["n"] for line in lines] == list(range(2_500))
+
+
+def test_errors_are_exported_without_formulas(viewer: Client) -> None:
+    make_queue(max_attempts=2)
+    batch = enqueue_batch("tested.do", [{}, {"fail": "x"}, {"die": "y"}])
+    drain()
+    lines = [json.loads(line) for line in read(viewer, batch, "errors.jsonl").splitlines()]
+    assert [(line["state"], line["error_class"], line["attempts"]) for line in lines] == [
+        ("retrying", "ValueError", 1),
+        ("dead", "Reject", 1),
+    ]
+    assert lines[1]["message"] == "asked to die: y"
+    assert read(viewer, batch, "errors.csv").splitlines()[0].startswith("job,state,attempts,kind")
+    for wrong in ("errors.xls", "payloads.csv"):
+        assert viewer.get(f"/batches/{batch.pk}/export/{wrong}").status_code == 404
+
+
+def test_runs_of_a_batch_are_those_that_held_its_chunks() -> None:
+    make_queue(chunk_size=2)
+    batch = enqueue_batch("tested.do", range(4))
+    other = enqueue_batch("tested.do", range(2))
+    drain(want=2)
+    found = batch_work.batch_runs(batch.pk)
+    assert (found.total, [run.succeeded for run in found.rows]) == (2, [2, 2])
+    assert batch_work.batch_runs(other.pk).total == 1
+    chart = burn_up.time_line(found.rows, database_now())
+    assert chart is not None and [box.kind for box in chart.boxes] == ["succeeded", "succeeded"]
+    assert chart.top == 1
+
+
+def test_the_burn_up_ends_with_the_exact_number_and_points_ahead() -> None:
+    make_queue(chunk_size=2)
+    batch = enqueue_batch("tested.do", range(8))
+    drain(runs=1, want=2)
+    ended = batch_work.ended_by_time(batch.pk, 1)
+    assert sum(jobs for _at, jobs in ended) == 2
+    now = database_now()
+    drawn: dict[str, Any] = {"start": now - timedelta(seconds=100), "now": now, "done": 3, "total": 8, "step": 1}
+    chart = burn_up.burn_up(ended, **drawn, finished=False, left=timedelta(seconds=50))
+    assert chart.forecast.startswith("M600.0 100.0L900 0.0")
+    assert chart.line.endswith("600.0 100.0")
+    far = burn_up.burn_up(ended, **drawn, finished=False, left=timedelta(days=1))
+    assert far.forecast.startswith("M450.0 100.0L900 ")
+    done = burn_up.burn_up(ended, **drawn, finished=True, left=None)
+    assert done.forecast == "" and done.now is None
+
+
+def test_many_runs_are_drawn_as_how_many_were_at_work() -> None:
+    now = database_now()
+    runs = [
+        batch_work.BatchRun(
+            n, "w", now - timedelta(seconds=400 - n), now - timedelta(seconds=390 - n), "done", 1, 1, 0, 0
+        )
+        for n in range(350)
+    ]
+    chart = burn_up.time_line(runs, now)
+    assert chart is not None and not chart.boxes
+    assert [layer.kind for layer in chart.layers] == ["succeeded"]
+    assert 10 <= chart.top <= 14
+
+
+def test_a_lost_and_a_running_run_are_drawn_as_such() -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [1])
+    with leased():
+        found = batch_work.batch_runs(batch.pk)
+        assert [burn_up.kind(run) for run in found.rows] == ["running"]

@@ -1,0 +1,231 @@
+"""The overview: its tiles, its ranges, and what it says needs attention."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from monitoring import overview_panels, panels
+from monitoring.findings import gather
+from monitoring.models import MetricPoint
+from monitoring.ranges import RANGES, deaths
+from monitoring.rollup import roll_up
+from monitoring.snapshot import Snapshot
+from queues.models import Batch, Chunk, Queue, Run
+from queues.selectors import clock, overview
+from queues.services.pause import pause_queue
+from tests.monitoring.worlds import a_worker, ran_batch, run, waiting_batch
+from tests.queues.working import make_queue
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def viewer(signed_in: Callable[[str], Client]) -> Client:
+    return signed_in("viewer")
+
+
+def shown(name: str, subject: str = "", *, operate: bool = False) -> str:
+    return panels.render(panels.topic(name, subject, operate), Snapshot())
+
+
+def tile(name: str) -> str:
+    """The text of a tile, without its tags."""
+    found = re.search(rf'id="tile-{name}".*?</a>', shown("tiles"), re.DOTALL)
+    assert found
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0].partition(">")[2]).split())
+
+
+def found(kind: str) -> list[Any]:
+    return [one for one in gather(Snapshot()) if one.kind == kind]
+
+
+def test_each_tile_has_a_line_and_leads_to_the_list_that_yields_it(viewer: Client) -> None:
+    ran_batch(succeed=3, die=1)
+    html = shown("tiles")
+    links = re.findall(r'class="tile-link" href="([^"]+)"', html)
+    assert len(links) == html.count('class="spark"') == 8
+    for link in links:
+        assert viewer.get(link).status_code == 200, link
+
+
+def test_a_backlog_that_nobody_works_on_is_stalled() -> None:
+    waiting_batch(40)
+    assert tile("waiting").startswith("40 stalled: nothing ends")
+
+
+def test_a_backlog_clears_at_the_rate_of_the_last_minute() -> None:
+    queue = make_queue()
+    waiting_batch(6_000)
+    run(queue, started=timedelta(seconds=90), ended=timedelta(seconds=1), succeeded=9_000)
+    # About 100 a second, and nothing comes steadily.
+    assert re.match(r"6,000 clears in ~(1|60|6\d|5\d) (min|s)", tile("waiting"))
+
+
+def test_what_comes_faster_than_it_ends_will_not_drain() -> None:
+    queue = make_queue()
+    run(queue, started=timedelta(seconds=60), ended=timedelta(seconds=1), succeeded=60)
+    waiting_batch(60)
+    now = clock.database_now()
+    for number in range(12):
+        batch = waiting_batch(300)
+        Chunk.objects.filter(batch=batch).update(created_at=now - timedelta(seconds=30 * number + 20))
+    assert overview.arrived(now - timedelta(seconds=95), now - timedelta(seconds=35)) == 600
+    assert "grows: will not drain" in tile("waiting")
+
+
+def test_a_backlog_in_a_paused_queue_is_paused() -> None:
+    waiting_batch(5)
+    pause_queue(name="tested", actor="maria", source="api", reason="moving house")
+    assert tile("waiting").startswith("5 all paused or held")
+
+
+def test_the_oldest_is_named_with_its_queue() -> None:
+    waiting_batch(5)
+    long_ago = timezone.now() - timedelta(hours=2, minutes=5)
+    Chunk.objects.update(run_at=long_ago, created_at=long_ago)
+    assert tile("oldest") == "2 h 05 min in tested"
+
+
+def test_running_is_counted_by_workers_that_take_work() -> None:
+    queue = make_queue()
+    busy = a_worker()
+    a_worker(name="w-2")
+    a_worker(name="w-3", state="suspended")
+    a_worker(name="w-4", beat=timedelta(minutes=5))
+    lease = run(queue, started=timedelta(seconds=5), ended=None, claimed=30)
+    Run.objects.filter(pk=lease.pk).update(worker=busy)
+    assert tile("running") == "1 of 2 30 jobs claimed"
+    assert tile("workers") == "3 1 silent"
+
+
+def test_pending_hand_over_has_the_oldest_age() -> None:
+    batch = waiting_batch(3)
+    sealed = timezone.now() - timedelta(minutes=3, seconds=5)
+    Batch.objects.filter(pk=batch.pk).update(queued_at=None, sealed_at=sealed, created_at=sealed)
+    assert re.fullmatch(r"1 oldest for 3 min 0\d s", tile("pending"))
+    Queue.objects.update(hint_failures=4, hint_error="connection refused", hint_failed_at=timezone.now())
+    assert tile("pending") == "1 failing: tested"
+    (one,) = found("hand-over")
+    assert one.grade.word == "problem"
+    assert "1 batch is not announced, the oldest for 3 minutes" in one.text
+    assert "4 messages in a row could not be sent: connection refused" in one.text
+
+
+@pytest.mark.parametrize("window", ["15m", "1h", "6h", "24h", "7d"])
+def test_each_range_is_in_the_address_and_in_words(window: str, viewer: Client) -> None:
+    ran_batch(succeed=8, die=2)
+    roll_up()
+    html = viewer.get(f"/?window={window}").content.decode()
+    assert re.search(rf'aria-current="true">{window}</a>', html)
+    assert re.search(r'role="img" aria-label="In the last [^"]* 8 jobs succeeded, [^"]* 2 jobs died', html)
+    assert re.search(r'role="img" aria-label="Handler in the last [^"]*: the 95th percentile was between', html)
+    # The live address asks for the same range.
+    assert f"throughput={window}" in html
+    assert html.count("<summary>Show as table</summary>") == 2
+
+
+def test_an_unknown_range_is_the_usual_one(viewer: Client) -> None:
+    assert overview_panels.window("1y") == "15m"
+    assert 'aria-current="true">15m<' in viewer.get("/?window=<script>").content.decode()
+
+
+def test_a_range_sums_the_minutes_of_all_queues_and_weighs_their_medians() -> None:
+    one, other = make_queue("one"), make_queue("other")
+    minute = (timezone.now() - timedelta(hours=3)).replace(minute=30, second=0, microsecond=0)
+    common = {"minute": minute, "claimed": 0, "failed": 0, "retried": 1, "bytes": 0}
+    MetricPoint.objects.create(
+        queue=one, runs=3, succeeded=10, dead=2, wait_p50=10, wait_p95=20, handler_p50=1, handler_p95=4, **common
+    )
+    MetricPoint.objects.create(
+        queue=other, runs=1, succeeded=5, dead=0, wait_p50=50, wait_p95=90, handler_p50=None, handler_p95=None, **common
+    )
+    found = RANGES.read("6h", clock.database_now())
+    assert len(found.times) == len(found.series.points) == 72
+    assert (found.series.succeeded, found.series.retried, found.series.dead) == (15, 2, 2)
+    (times,) = [times for times in found.times if times.wait_p95 is not None]
+    assert (times.wait_p50, times.wait_p95, times.handler_p50, times.handler_p95) == (20, 90, 1, 4)
+
+
+def test_a_range_is_read_again_when_it_may_have_changed() -> None:
+    ran_batch(succeed=2)
+    roll_up()
+    now = clock.database_now()
+    assert RANGES.read("1h", now).series.succeeded == 2
+    ran_batch(succeed=3)
+    roll_up()
+    assert RANGES.read("1h", now + timedelta(seconds=1)).series.succeeded == 2
+    assert RANGES.read("1h", now + timedelta(seconds=6)).series.succeeded == 5
+
+
+def test_nothing_to_do_is_said(viewer: Client) -> None:
+    assert "Nothing needs a person." in shown("attention")
+
+
+def test_work_that_nobody_takes_is_the_first_thing_and_says_what_to_do() -> None:
+    ran_batch(die=1)
+    waiting_batch(5)
+    long_ago = timezone.now() - timedelta(minutes=10)
+    Chunk.objects.filter(state="ready").update(run_at=long_ago, created_at=long_ago)
+    Run.objects.update(started_at=long_ago - timedelta(minutes=1))
+    html = shown("attention")
+    assert html.index("no worker is alive") < html.index("1 dead letter waits for a person")
+    assert "manage.py work --queue tested" in html
+
+
+def test_deaths_that_rise_are_a_problem_and_others_a_notice() -> None:
+    queue = make_queue()
+    run(queue, started=timedelta(seconds=30), ended=timedelta(seconds=20), failed=8, dead=8)
+    roll_up()
+    assert deaths(clock.database_now()) == {queue.pk: (8, 0)}
+    (one,) = found("rising")
+    assert one.text == "8 jobs died in the last 5 minutes, 0 in the 5 before"
+    assert one.action.url == "/dead-letters/?queue=tested"
+
+
+def test_a_pause_is_forgotten_after_an_hour() -> None:
+    waiting_batch(5)
+    pause_queue(name="tested", actor="maria", source="api", reason="moving house")
+    assert found("paused") == []
+    Queue.objects.update(paused_at=timezone.now() - timedelta(hours=3))
+    (one,) = found("paused")
+    assert one.text == "paused by maria for 3 hours, and 5 jobs wait in it"
+    # A viewer is told, an operator is offered the way out.
+    assert "/queues/tested/resume/" in shown("attention", operate=True)
+    assert "/queues/tested/resume/" not in shown("attention")
+
+
+def test_a_worker_that_fell_silent_is_named() -> None:
+    make_queue()
+    worker = a_worker(name="w-7", beat=timedelta(minutes=3))
+    (one,) = found("silent")
+    assert one.subject == "worker w-7"
+    assert one.text.startswith("not heard of for 3 minutes")
+    assert one.action.url == f"/workers/{worker.pk}/"
+
+
+def test_a_batch_that_was_stopped_names_its_cause() -> None:
+    first, second = ran_batch(die=1), waiting_batch(1, name="After it")
+    now = timezone.now()
+    second.links_before.create(before=first)
+    Batch.objects.filter(pk=second.pk).update(
+        state="cancelled", stop_reason="upstream", finished_at=now - timedelta(minutes=4), sealed_at=now
+    )
+    (one,) = found("upstream")
+    assert one.subject == "batch After it"
+    assert f"batch {first.pk} did not end as it should" in one.text
+    assert one.action.url == f"/batches/{first.pk}/"
+
+
+def test_the_overview_costs_no_more_queries_with_more_of_everything(django_assert_max_num_queries: Any) -> None:
+    for number in range(6):
+        ran_batch(succeed=1, die=1, queue=f"q-{number}")
+    roll_up()
+    with django_assert_max_num_queries(75):
+        snapshot = Snapshot()
+        for name in ("tiles", "attention", "throughput", "latency", "in-progress", "queues"):
+            panels.render(panels.topic(name, "", False), snapshot)

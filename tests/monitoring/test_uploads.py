@@ -1,0 +1,243 @@
+"""A new batch in two steps: every line is looked at before anything is written, and columns become keys."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from monitoring import uploads
+from queues import handlers
+from queues.models import Batch, Job
+from queues.services.sync_queues import sync_queues
+
+pytestmark = pytest.mark.django_db
+
+
+def _handler(job: object) -> None:
+    pass
+
+
+@pytest.fixture
+def operator(signed_in: Callable[[str], Client], settings: Any, tmp_path: Path) -> Client:
+    settings.HOME = tmp_path
+    handlers.handler(queue="uploads", name="tests.upload")(_handler)
+    sync_queues()
+    return signed_in("operator")
+
+
+def send(client: Client, content: bytes, name: str = "people.csv", **fields: str) -> Any:
+    data = {"target": "uploads", "step": "preview", "file": SimpleUploadedFile(name, content), **fields}
+    return client.post(reverse("new-batch"), data, follow=True)
+
+
+def step(client: Client, answer: Any, **fields: Any) -> Any:
+    return client.post(
+        answer.redirect_chain[-1][0] if answer.redirect_chain else answer.request["PATH_INFO"], fields, follow=True
+    )
+
+
+def text_of(answer: Any) -> str:
+    return str(answer.content.decode())
+
+
+def kept(path: Path) -> list[str]:
+    return [place.name for place in (path / "uploads").iterdir()]
+
+
+def test_a_file_is_shown_as_payloads_and_nothing_is_written(operator: Client) -> None:
+    answer = send(operator, b"id,name\r\n1,Ann\r\n2,Bob\r\n")
+    assert "{&quot;id&quot;:&quot;1&quot;,&quot;name&quot;:&quot;Ann&quot;}" in text_of(answer)
+    assert "Enqueue 2 jobs" in text_of(answer)
+    assert not Batch.objects.exists()
+
+
+def test_columns_become_keys_of_the_wanted_kind(operator: Client, tmp_path: Path) -> None:
+    answer = send(operator, b'id,price,tags,note\r\n007,1.10,"[1, 2]",x\r\n8,,,\r\n')
+    mapping = {
+        "key-0": "code", "kind-0": "text", "key-1": "price", "kind-1": "number",
+        "key-2": "tags", "kind-2": "json", "key-3": "note", "kind-3": "omit",
+    }  # fmt: skip
+    answer = step(operator, answer, step="map", **mapping)
+    assert "{&quot;code&quot;:&quot;007&quot;,&quot;price&quot;:1.10,&quot;tags&quot;:[1, 2]}" in text_of(answer)
+    assert not Batch.objects.exists()
+    step(operator, answer, step="enqueue", name="Prices", chunk_size="1", **mapping)
+    batch = Batch.objects.get()
+    assert (batch.name, batch.total, batch.chunk_size, batch.created_by) == ("Prices", 2, 1, "operator")
+    assert list(Job.objects.order_by("id").values_list("payload", flat=True)) == [
+        '{"code":"007","price":1.10,"tags":[1, 2]}',
+        '{"code":"8","price":null,"tags":null}',
+    ]
+    assert kept(tmp_path) == []
+
+
+def test_a_bad_line_is_named_with_what_to_do_and_the_file_is_sent_again(operator: Client) -> None:
+    answer = send(operator, b"id,age\r\n1,30\r\n2\r\n3,40\r\n")
+    assert "line 3" in text_of(answer) and "1 fields, but the header has 2" in text_of(answer)
+    assert "Enqueue 3" not in text_of(answer) and 'id="enqueue"' not in text_of(answer)
+    # A person who presses on all the same is shown the same again.
+    step(operator, answer, step="enqueue")
+    assert not Batch.objects.exists()
+    answer = step(
+        operator, answer, step="again", file=SimpleUploadedFile("b.csv", b"id,age\r\n1,30\r\n2,35\r\n3,40\r\n")
+    )
+    assert "Enqueue 3 jobs" in text_of(answer)
+    answer = step(operator, answer, step="enqueue")
+    assert Batch.objects.get().total == 3
+    assert answer.redirect_chain[-1][0] == f"/batches/{Batch.objects.get().pk}/"
+
+
+def test_the_mapping_survives_a_corrected_file(operator: Client) -> None:
+    answer = send(operator, b"id,age\r\n1,old\r\n")
+    answer = step(
+        operator, answer, step="map", **{"key-0": "id", "kind-0": "text", "key-1": "years", "kind-1": "number"}
+    )
+    assert "column age: &#x27;old&#x27; is not a number; correct it, or take the column as text" in text_of(answer)
+    answer = step(operator, answer, step="again", file=SimpleUploadedFile("b.csv", b"id,age\r\n1,70\r\n"))
+    assert "{&quot;id&quot;:&quot;1&quot;,&quot;years&quot;:70}" in text_of(answer)
+
+
+def test_all_lines_are_looked_at_and_the_first_twenty_shown(operator: Client) -> None:
+    lines = b"".join(b'{"n": }\n' if number % 2 else b'{"n": 1}\n' for number in range(60))
+    text = text_of(send(operator, lines, "jobs.jsonl"))
+    assert "The first 20 of 30 bad lines" in text
+    assert "line 40<" in text and "line 42<" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (b"\xff\n{}\n[", "a.jsonl", ["line 1", "not UTF-8", "line 3"]),
+        (b"a,a\n1,2\n", "a.csv", ["line 1", "twice"]),
+        (b'a,b\n1,"x\n', "a.csv", ["line 2"]),
+        (b"", "a.jsonl", ["there are no jobs"]),
+        (b"{}\n" + b'"' + b"x" * 1_100_000 + b'"\n{\n', "a.jsonl", ["line 2", "more than 1,048,576 bytes", "line 3"]),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_line(operator: Client, content: bytes, name: str, said: list[str]) -> None:
+    answer = send(operator, content or b"\n", name)
+    for words in said:
+        assert words in text_of(answer)
+    assert not Batch.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"key-0": "", "kind-0": "text"}, "give it a key, or leave it out"),
+        ({"key-0": "b", "kind-0": "text", "key-1": "b", "kind-1": "text"}, "have the same key b"),
+        ({"kind-0": "omit", "kind-1": "omit"}, "every column is left out"),
+        ({"chunk_size": "many"}, "a whole number from 1"),
+    ],
+)
+def test_a_mapping_that_cannot_be_says_why(operator: Client, fields: dict[str, str], said: str) -> None:
+    answer = send(operator, b"a,b\n1,2\n")
+    answer = step(operator, answer, step="enqueue", **fields)
+    assert answer.status_code == 422
+    assert said in text_of(answer)
+    assert not Batch.objects.exists()
+
+
+def test_a_file_is_its_owners_and_can_be_discarded(
+    operator: Client, person: Callable[[str], Any], tmp_path: Path
+) -> None:
+    answer = send(operator, b"a\n1\n")
+    where = answer.redirect_chain[-1][0]
+    other = Client()
+    user = person("viewer")
+    user.user_permissions.set(operator.get("/").wsgi_request.user.user_permissions.all())
+    other.force_login(user)
+    assert other.get(where).status_code == 404
+    assert operator.get("/batches/new/" + "0" * 32 + "/").status_code == 404
+    step(operator, answer, step="discard")
+    assert kept(tmp_path) == []
+    assert operator.get(where).status_code == 404
+
+
+def test_old_files_go_and_others_stay(operator: Client, tmp_path: Path) -> None:
+    send(operator, b"a\n1\n")
+    place = tmp_path / "uploads" / kept(tmp_path)[0]
+    long_ago = time.time() - uploads.KEPT_FOR - 60
+    for path in (*place.iterdir(), place):
+        os.utime(path, (long_ago, long_ago))
+    send(operator, b"a\n2\n")
+    assert len(kept(tmp_path)) == 1 and place.name not in kept(tmp_path)
+    assert (tmp_path / "uploads").stat().st_mode & 0o77 == 0
+
+
+def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
+    operator: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "LARGEST", 10)
+    answer = send(operator, b"a\n" + b"1\n" * 100)
+    assert answer.status_code == 422
+    assert "use manage.py enqueue" in text_of(answer)
+    assert kept(tmp_path) == []
+
+
+def test_an_insertion_whose_process_died_is_told_and_can_be_tried_again(operator: Client, tmp_path: Path) -> None:
+    answer = send(operator, b"a\n1\n")
+    where = answer.redirect_chain[-1][0]
+    found = uploads.find(kept(tmp_path)[0], operator.get("/").wsgi_request.user.pk)
+    assert found is not None and uploads.begin(found, "inserting")
+    assert not uploads.begin(found, "inserting")
+    progress = text_of(operator.get(where))
+    assert "Enqueueing <b>people.csv</b>" in progress and 'hx-trigger="every 1s"' in progress
+    assert "<html" not in text_of(operator.get(where, headers={"HX-Request": "true"}))
+    state = tmp_path / "uploads" / found.token / "state.json"
+    os.utime(state, (time.time() - 60, time.time() - 60))
+    assert "has stopped: try again" in text_of(operator.get(where))
+    step(operator, answer, step="enqueue")
+    assert Batch.objects.get().total == 1
+
+
+def test_a_second_try_of_the_same_insertion_makes_no_second_batch(operator: Client, tmp_path: Path) -> None:
+    answer = send(operator, b"a\n1\n")
+    token = kept(tmp_path)[0]
+    saved = {path.name: path.read_bytes() for path in (tmp_path / "uploads" / token).iterdir()}
+    step(operator, answer, step="enqueue")
+    place = tmp_path / "uploads" / token
+    place.mkdir()
+    for name, content in saved.items():
+        (place / name).write_bytes(content)
+    step(operator, answer, step="enqueue")
+    assert Batch.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_file_goes_on_in_the_background_and_leads_to_its_batch(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.waiting import wait_for
+
+    monkeypatch.setattr(uploads, "AT_ONCE", 100)
+    answer = send(operator, b'{"n": 1}\n' * 5_000, "jobs.jsonl")
+    where = answer.redirect_chain[-1][0]
+    wait_for(lambda: "Enqueue 5,000 jobs" in text_of(operator.get(where)))
+    operator.post(where, {"step": "enqueue"})
+    wait_for(lambda: Batch.objects.filter(total=5_000).exists())
+
+    def arrived() -> bool:
+        found = operator.get(where, headers={"HX-Request": "true"})
+        return found.get("HX-Redirect") == f"/batches/{Batch.objects.get().pk}/"
+
+    wait_for(arrived)
+    assert json.loads(Job.objects.earliest("id").payload) == {"n": 1}
+
+
+def test_a_handler_can_be_chosen_for_a_queue_with_several(operator: Client) -> None:
+    handlers.handler(queue="uploads", name="tests.upload_other")(lambda job: None)
+    try:
+        answer = send(operator, b"a\n1\n")
+        assert answer.status_code in (200, 422)
+        answer = send(operator, b"a\n1\n", handler="tests.upload_other")
+        step(operator, answer, step="enqueue")
+        assert Batch.objects.get().handler == "tests.upload_other"
+    finally:
+        handlers._handlers.pop("tests.upload_other")
