@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+INTERRUPTED = 128 + 2  # what a shell says of a program that Ctrl-C has ended
+
 
 def main() -> None:
     """Run one management command."""
@@ -22,4 +24,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        # Also while everything is still being imported. Commands that have something to end do that before.
+        sys.exit(INTERRUPTED)

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -50,6 +52,30 @@ def env_list(name: str, default: list[str]) -> list[str]:
     if value is None:
         return default
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def env_apps(name: str) -> list[str]:
+    """Django apps from the environment, each of which can be found; none is imported."""
+    apps = env_list(name, [])
+    for app in apps:
+        if not _can_be_found(app):
+            raise ImproperlyConfigured(f"{name} names {app!r}, but Python finds no such package from here")
+    return apps
+
+
+def _can_be_found(app: str) -> bool:
+    parts = app.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return False
+    spec = find_spec(parts[0])
+    for end, part in enumerate(parts[1:], 2):
+        if spec is None or spec.submodule_search_locations is None:
+            break  # what follows is the name of a class
+        inner = PathFinder.find_spec(".".join(parts[:end]), list(spec.submodule_search_locations))
+        if inner is None and part[0].isupper():
+            break
+        spec = inner
+    return spec is not None
 
 
 def database_settings(url: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from batchconsole.environment import (
     database_settings,
+    env_apps,
     env_bool,
     env_int,
     env_list,
@@ -36,7 +37,7 @@ INSTALLED_APPS = [
     "queues",
     "monitoring",
     "batchconsole",
-    *env_list("BATCHCONSOLE_APPS", []),
+    *env_apps("BATCHCONSOLE_APPS"),
 ]
 
 MIDDLEWARE = [
@@ -117,6 +118,9 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
 
+# Milliseconds that one statement of a page of the console may take; what takes longer is left out of the page.
+CONSOLE_STATEMENT_MS = env_int("BATCHCONSOLE_CONSOLE_STATEMENT_MS", 3_000, minimum=1)
+
 # A batch with more jobs is refused unless it is split into parts of at most this many.
 BATCH_MAX_JOBS = env_int("BATCHCONSOLE_BATCH_MAX_JOBS", 10_000, minimum=1)
 
@@ -134,6 +138,10 @@ QUEUE_DEFAULTS: dict[str, Any] = {
     "backoff_cap": env_number("BATCHCONSOLE_BACKOFF_CAP", 3_600.0),
     "jitter": env_number("BATCHCONSOLE_JITTER", 0.25),
 }
+# Whether webhooks may lead to addresses that are not public: this machine, this network.
+WEBHOOK_PRIVATE = env_bool("BATCHCONSOLE_WEBHOOK_PRIVATE", False)
+# What Prometheus has to show for /metrics; empty: only those who are signed in may look.
+METRICS_TOKEN = os.environ.get("BATCHCONSOLE_METRICS_TOKEN", "")
 LEASE_SECONDS = env_number("BATCHCONSOLE_LEASE_SECONDS", 12.0, minimum=1)
 
 # --- Retention of what has ended, in seconds ---

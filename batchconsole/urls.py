@@ -7,3 +7,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("monitoring.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "monitoring.views.bad_request.bad_request"

@@ -7,7 +7,7 @@ so that no process has to be trusted to say goodbye. Nothing here needs Django, 
 imported, because the keeper starts in the way of the first command.
 """
 
-from batchconsole.embedded.client import ensure_running, keeper_pid, leave, stop_soon, wait_stopped
+from batchconsole.embedded.client import ensure_running, in_use, keeper_pid, leave, stop_soon, wait_stopped
 from batchconsole.embedded.places import EmbeddedError, Places, embedded_database
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Places",
     "embedded_database",
     "ensure_running",
+    "in_use",
     "keeper_pid",
     "leave",
     "stop_soon",

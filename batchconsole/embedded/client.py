@@ -29,6 +29,9 @@ PHASES = {
     "stopping": "waiting for PostgreSQL to stop",
 }
 
+# A keeper that says one of these holds the users' lock itself, until its process has ended.
+ENDING = ("stopping", "stopped", "failed")
+
 _held: dict[Path, FileLock] = {}
 _guard = threading.Lock()
 
@@ -74,10 +77,16 @@ def wait_stopped(home: Path, timeout: float) -> bool:
     # A keeper that has just found itself alone also looks like a user, until it says that it is stopping.
     doubt = time.monotonic() + 0.5
     while (phase := _phase(places)) is not None and time.monotonic() < until:
-        if time.monotonic() > doubt and phase != "stopping" and _in_use(places):
+        if time.monotonic() > doubt and phase not in ENDING and _in_use(places):
             return False
         time.sleep(TICK)
     return phase is None
+
+
+def in_use(home: Path) -> bool:
+    """Whether any process uses the server of `home`, which therefore goes on."""
+    places = Places.of(home)
+    return _phase(places) not in (None, *ENDING) and _in_use(places)
 
 
 def stop_soon(home: Path, until: float) -> None:

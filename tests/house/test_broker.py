@@ -3,9 +3,10 @@
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import Popen
@@ -94,6 +95,113 @@ def test_what_is_no_message_is_dropped(tmp_path: Path, caplog: pytest.LogCapture
         spoil(messages(tmp_path), "parcels")
         assert received(connection) == ["good"]
     assert sum("Dropped" in record.getMessage() for record in caplog.records) == 7
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    # Its address is too short for a long path.
+    with socket.socket(socket.AF_UNIX) as server, tempfile.TemporaryDirectory() as short:
+        server.bind(f"{short}/s")
+        Path(f"{short}/s").rename(path)
+
+
+def _link_to_a_pipe(path: Path) -> None:
+    _pipe(path.with_name("aside"))
+    path.symlink_to("aside")
+
+
+@pytest.mark.parametrize("make", [_pipe, _socket, Path.mkdir, _link_to_a_pipe])
+def test_what_is_no_file_holds_nobody_up(
+    make: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connected(tmp_path) as connection:
+        send(connection, "first")
+        make(messages(tmp_path) / "0-odd.parcels.msg")
+        bodies: list[object] = []
+        reader = threading.Thread(target=lambda: bodies.extend(received(connection)), daemon=True)
+        reader.start()
+        reader.join(10)
+        assert bodies == ["first"]
+        assert received(connection) == []
+    assert [record.getMessage() for record in caplog.records if "Dropped" in record.getMessage()] == [
+        f"Dropped an unreadable message, 0-odd.parcels.msg.{os.getpid()}.taken: ValueError('it is not a regular file')"
+    ]
+
+
+def test_a_pipe_among_the_bindings_holds_nobody_up(tmp_path: Path) -> None:
+    control = tmp_path / "broker" / "control"
+    control.mkdir(parents=True)
+    _pipe(control / "parcels.exchange")
+    _pipe(control / "lock")
+
+    def exchange() -> None:
+        with connected(tmp_path) as connection:
+            send(connection, "kept")
+            bodies.extend(received(connection))
+
+    bodies: list[object] = []
+    both = threading.Thread(target=exchange, daemon=True)
+    both.start()
+    both.join(10)
+    assert bodies == ["kept"]
+
+
+def test_a_removed_folder_is_made_again_and_what_was_bound_still_holds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connected(tmp_path) as sender, connected(tmp_path) as reader:
+        send(sender, "lost")
+        queue = QUEUE(reader.default_channel)
+        queue.declare()
+        shutil.rmtree(tmp_path / "broker")
+        for _look in range(5):
+            assert queue.get(no_ack=True) is None
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{messages(tmp_path)} has gone; it is made again"
+        ]
+        with connected(tmp_path) as stranger, stranger.Producer() as producer:  # knows no binding of its own
+            producer.publish("from a stranger", exchange=QUEUE.exchange, routing_key="parcels")
+        message = queue.get(no_ack=True)
+        assert message and message.payload == "from a stranger"
+        shutil.rmtree(tmp_path / "broker")
+        with sender.Producer() as producer:  # before any reader has looked
+            producer.publish("kept", exchange=QUEUE.exchange, routing_key="parcels")
+        message = queue.get(no_ack=True)
+        assert message and message.payload == "kept"
+
+
+def test_a_folder_that_cannot_be_used_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with connected(tmp_path) as connection:
+        send(connection, "lost")
+        shutil.rmtree(tmp_path / "broker")
+        (tmp_path / "broker").write_text("no folder")
+        queue = QUEUE(connection.default_channel)
+        for _look in range(5):
+            assert queue.get(no_ack=True) is None
+        assert sum("cannot be used" in record.getMessage() for record in caplog.records) == 1
+        (tmp_path / "broker").unlink()
+        assert queue.get(no_ack=True) is None
+        send(connection, "kept")
+        message = queue.get(no_ack=True)
+        assert message and message.payload == "kept"
+
+
+def test_what_nobody_takes_is_removed_by_those_who_send(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected(tmp_path) as connection:
+        send(connection, *range(5))
+        (messages(tmp_path) / "foreign").write_text("not ours")
+        (messages(tmp_path) / f"{1:020d}_killed.parcels.msg.7.taken").write_text("")
+        monkeypatch.setattr(broker, "MESSAGE_SECONDS", 0.0)
+    with connected(tmp_path) as connection:
+        send(connection, "last")
+        left = sorted(path.name for path in messages(tmp_path).iterdir())
+        assert left == ["foreign"], "the last one too has waited 0 s"
+        monkeypatch.setattr(broker, "MESSAGE_SECONDS", 60.0)
+        send(connection, "kept")
+        assert received(connection) == ["kept"]
 
 
 def test_a_spoiled_table_of_bindings_is_made_anew(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from batchconsole import embedded
 from batchconsole.embedded import Places
+from batchconsole.locks import FileLock
 from tests.house.processes import processes_with, python, running
 from tests.waiting import wait_for
 
@@ -216,3 +218,16 @@ def test_stopping_by_force_does_not_wait_for_users(server: Home) -> None:
     with server.connect():
         os.kill(keeper, signal.SIGTERM)
         wait_for(server.stopped, 5, "the server to stop")
+
+
+@pytest.mark.parametrize("phase", ["stopping", "stopped", "failed"])
+def test_a_keeper_at_its_end_is_no_user(server: Home, phase: str) -> None:
+    """It holds the users' lock until its process has gone, which may take longer than the doubt about it."""
+    keeper, users = FileLock(server.places.keeper_lock), FileLock(server.places.users_lock)
+    assert keeper.try_exclusive() and users.try_exclusive()
+    keeper.note(f"{os.getpid()} {phase}\n")
+    assert not embedded.in_use(server.path)
+    end = threading.Timer(0.8, lambda: (users.close(), keeper.close()))
+    end.start()
+    assert embedded.wait_stopped(server.path, timeout=20)
+    end.join()

@@ -20,6 +20,7 @@ from django.core.management import CommandError, call_command
 
 from batchconsole import embedded
 from batchconsole.embedded import Places
+from batchconsole.environment import env_apps
 from tests.house.processes import PROJECT, processes_with, python, running
 from tests.waiting import wait_for
 
@@ -175,3 +176,63 @@ def test_an_unreachable_database_is_no_traceback(site: Site) -> None:
     assert done.returncode == 1
     assert "cannot connect to the database" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_stopped_while_the_database_is_made_it_names_no_other_user(site: Site) -> None:
+    arguments = python("manage.py", "up", "--port", str(site.port), "--workers", "2")
+    process = site.stack.enter_context(running(arguments, site.env, output=site.output))
+    wait_for(lambda: "creating the database cluster" in site.said(), 60, "the database to be made")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert site.said().splitlines()[-3:] == ["Stopping ...", "Stopped.", "Stopped before it was ready."]
+
+
+def test_a_server_that_others_use_is_said_to_go_on(site: Site) -> None:
+    process = site.up()
+    user = "import sys; from pathlib import Path; from batchconsole import embedded; "
+    user += "embedded.ensure_running(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
+    other = site.stack.enter_context(running(python("-c", user, str(site.home)), site.env))
+    assert other.stdout and other.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(12) == 0
+    assert "PostgreSQL goes on for another process that uses it." in site.said()
+
+
+@pytest.mark.parametrize("loaded", ["json", "django.apps", "celery", "queues.models"])
+def test_an_interrupt_while_everything_is_imported_is_no_traceback(site: Site, loaded: str) -> None:
+    """Whichever part is being imported when the signal comes."""
+    hook = f"""
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {loaded!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.path.insert(0, os.getcwd())
+sys.argv = ["manage.py", "up", "--port", "{site.port}"]
+for name in [name for name in sys.modules if name.split(".")[0] == "json"]:
+    del sys.modules[name]
+runpy.run_path("manage.py", run_name="__main__")
+"""
+    done = subprocess.run(
+        python("-c", hook), cwd=PROJECT, env=site.env, text=True, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert not Places.of(site.home).data.exists()
+
+
+@pytest.mark.parametrize("app", ["nosuch", "tests.nosuch", "two words", ".tests"])
+def test_an_app_that_is_not_there_is_told_in_one_line(site: Site, app: str) -> None:
+    site.env["BATCHCONSOLE_APPS"] = f"tests.house.ringing, {app}"
+    done = site.run("check")
+    assert done.returncode == 1
+    assert done.stdout == (
+        "batchconsole is not set up as it must be: "
+        f"BATCHCONSOLE_APPS names {app!r}, but Python finds no such package from here\n"
+    )
+
+
+def test_apps_can_be_packages_or_their_configurations(monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = ["tests.house.ringing", "queues.apps.QueuesConfig", "django.contrib.auth"]
+    monkeypatch.setenv("BATCHCONSOLE_APPS", ",".join(apps))
+    assert env_apps("BATCHCONSOLE_APPS") == apps

@@ -144,7 +144,9 @@ class Command(BaseCommand):
             embedded.leave(settings.HOME)
             embedded.stop_soon(settings.HOME, began + STOP_DATABASE_WITHIN)
             if embedded.keeper_pid(settings.HOME):
-                self.terminal.say("PostgreSQL goes on for another process that uses it.")
+                used = embedded.in_use(settings.HOME)
+                why = "goes on for another process that uses it" if used else "is still stopping"
+                self.terminal.say(f"PostgreSQL {why}.")
         self.terminal.say("Stopped.")
 
     @contextmanager
