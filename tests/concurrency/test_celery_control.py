@@ -42,7 +42,7 @@ def test_a_suspended_child_starves_nobody_and_goes_on_when_resumed(
         control.suspend(worker=waits.pk, **WHO)
         wait_for(lambda: Worker.objects.filter(pk=waits.pk, state="suspended"), 5, "its state")
         # The keeper says so at once; what the child holds is given back after the job in hand.
-        wait_for(lambda: not Run.objects.filter(worker=waits.pk, state="running").exists(), 5, "its run to be given back")
+        wait_for(lambda: not Run.objects.filter(worker=waits.pk, state="running").exists(), 5, "its run to end")
         runs = Run.objects.filter(worker=waits.pk).count()
         # No ring from here on: a hint that the suspended child kept would be the last.
         wait_for(lambda: ended(batch), 60, "the batch to end")
