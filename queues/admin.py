@@ -17,6 +17,7 @@ from queues.selectors.batch_status import batch_status
 from queues.selectors.batches import metadata_has
 from queues.services import audit
 from queues.services.archive import RestoreRefused, restore
+from queues.services.batch_pause import BatchPauseRefused, pause_batch, resume_batch
 from queues.services.cancel import CancelRefused, cancel_batch
 from queues.services.delete import DeleteRefused, delete_batch
 from queues.services.operate import Action
@@ -120,7 +121,7 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
 
     list_display = ("id", "name", "queue_name", "state", "total", "succeeded", "dead", "cancelled", "created_at")
     search_help_text = "An id, an exact name, or key=value of the metadata; or <id for those before it."
-    actions = ("retry_dead", "retry_all", "cancel", "delete_finished")
+    actions = ("retry_dead", "retry_all", "pause", "resume", "cancel", "delete_finished")
 
     def get_fields(self, request: HttpRequest, obj: models.Batch | None = None) -> list[Any]:
         """Every field, and how it stands."""
@@ -142,6 +143,18 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
         if equals and key.strip():
             wanted |= metadata_has(key.strip(), value.strip())
         return queryset.filter(wanted)
+
+    @admin.action(description="Pause: nothing more of it starts", permissions=["operate"])
+    def pause(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
+        """Pause the chosen batches."""
+        rows = queryset.order_by("pk")[:MOST_BATCHES]
+        _each(self, request, rows, pause_batch, BatchPauseRefused, "batch_id", "paused")
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
+        """Resume the chosen batches."""
+        rows = queryset.order_by("pk")[:MOST_BATCHES]
+        _each(self, request, rows, resume_batch, BatchPauseRefused, "batch_id", "resumed")
 
     @admin.action(description="Cancel: what waits ends now", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:

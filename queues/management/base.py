@@ -25,6 +25,7 @@ from rich.text import Text
 from queues.domain.text import clean
 from queues.handlers import DeclarationError
 from queues.services.again import RetryRefused
+from queues.services.batch_pause import BatchPauseRefused
 from queues.services.cancel import CancelRefused
 from queues.services.control import ControlRefused
 from queues.services.delete import DeleteRefused
@@ -43,6 +44,7 @@ LATER = 75
 INTERRUPTED = 130
 LARGEST_ID = 2**63 - 1
 REFUSALS = (
+    BatchPauseRefused,
     CancelRefused,
     ControlRefused,
     DeclarationError,

@@ -122,6 +122,24 @@ def test_batches_cancel() -> None:
     assert_sound()
 
 
+def test_batches_pause_resume_and_seal() -> None:
+    make_queue()
+    batch = enqueue_batch(do, [1] * 5, open=True)
+    assert command("batches", "pause", batch.pk, "--reason", "wait", "--json").document == {
+        "batch": batch.pk,
+        "held": 0,
+    }
+    assert command("batches", "seal", batch.pk).out.strip() == f"batch {batch.pk}: sealed"
+    assert drain() == 0, "it is still paused"
+    assert command("batches", "resume", batch.pk).out.strip() == f"batch {batch.pk}: 5 jobs released"
+    assert command("batches", "resume", batch.pk).err == f"batch {batch.pk} is not paused"
+    assert command("batches", "seal", batch.pk).err == f"batch {batch.pk} is not open"
+    assert drain() == 1
+    actions = AuditEntry.objects.order_by("pk").values_list("action", "source", "reason")
+    assert list(actions) == [("pause batch", "command", "wait"), ("resume batch", "command", "")]
+    assert_sound()
+
+
 # deadletters
 
 

@@ -1,6 +1,7 @@
-"""`manage.py batches`: list, show, jobs, errors, wait, cancel, retry, link, delete."""
+"""`manage.py batches`: list, show, jobs, errors, wait, seal, pause, resume, cancel, retry, link, delete."""
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -10,15 +11,24 @@ from queues.domain.states import BatchState, JobState
 from queues.management import batch_graph, batch_lists
 from queues.management.base import OperatorCommand, a_count, an_id, operator
 from queues.selectors import batches
-from queues.services import cancel, delete
+from queues.services import batch_pause, cancel, delete
+from queues.services.enqueue import seal
 
 COLUMNS = ("batch", "name", "queue", "state", "jobs", "succeeded", "running", "waiting", "dead", "cancelled", "created")
+
+# What each verb does, and what its number counts.
+HOLDS: dict[str, tuple[Callable[..., int], str]] = {
+    "pause": (batch_pause.pause_batch, "held"),
+    "resume": (batch_pause.resume_batch, "released"),
+}
 
 
 class Command(OperatorCommand):
     """Batches: how far they are, and how to stop one."""
 
-    help = "List batches; show one, its jobs or its errors; wait for its end; cancel, retry, link or delete it."
+    help = (
+        "List batches; show one, its jobs or errors; wait for its end; seal, pause, cancel, retry, link or delete it."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One subcommand for each verb."""
@@ -39,7 +49,10 @@ class Command(OperatorCommand):
         tie = verbs.add_parser("link", help="another batch, not yet started, waits for the end of this one")
         tie.add_argument("batch", type=an_id, metavar="BEFORE", help="the batch that is waited for")
         tie.add_argument("after", type=an_id, metavar="AFTER", help="the batch that waits")
-        for verb in (stop, away, again, tie):
+        hold = verbs.add_parser("pause", help="nothing more of it starts; what runs is finished")
+        go = verbs.add_parser("resume", help="let a paused one go on")
+        shut = verbs.add_parser("seal", help="an open one takes no more jobs, and starts")
+        for verb in (stop, away, again, tie, hold, go):
             verb.add_argument("--reason", default="")
         for verb in (stop, away, again):
             verb.add_argument("--yes", action="store_true", help="do not ask")
@@ -49,9 +62,9 @@ class Command(OperatorCommand):
         for verb in (jobs, errors):
             verb.add_argument("--after", type=an_id, default=0, metavar="JOB", help="go on after this one")
             verb.add_argument("--limit", type=a_count, default=1_000, help="most to list (%(default)s)")
-        for verb in (one, wait, stop, away, again, jobs, errors):
+        for verb in (one, wait, stop, away, again, jobs, errors, hold, go, shut):
             verb.add_argument("batch", type=an_id)
-        for verb in (every, one, wait, stop, away, again, tie, jobs, errors):
+        for verb in (every, one, wait, stop, away, again, tie, jobs, errors, hold, go, shut):
             super().add_arguments(verb)
 
     def answer(self, options: dict[str, Any]) -> int | None:
@@ -71,6 +84,11 @@ class Command(OperatorCommand):
             batch_lists.show(self, row)
         elif verb == "delete":
             self._delete(row, options)
+        elif verb in HOLDS:
+            self._hold(row, verb, options["reason"])
+        elif verb == "seal":
+            seal(row.id)
+            self._tell(row, sealed=True)
         elif verb in ("retry", "link"):
             (batch_graph.retry if verb == "retry" else batch_graph.tie)(self, row, options)
         else:
@@ -114,6 +132,17 @@ class Command(OperatorCommand):
         if self.as_json:
             self.document({"batch": row.id, "cancelled": cancelled})
         self.say(f"batch {row.id}: {cancelled:,} waiting jobs cancelled; what runs stops before its next job")
+
+    def _hold(self, row: batches.BatchRow, verb: str, reason: str) -> None:
+        service, counted = HOLDS[verb]
+        self._tell(row, **{counted: service(batch_id=row.id, actor=operator(), source="command", reason=reason)})
+
+    def _tell(self, row: batches.BatchRow, **done: Any) -> None:
+        if self.as_json:
+            self.document({"batch": row.id, **done})
+        self.say(
+            f"batch {row.id}: " + ", ".join(name if n is True else f"{n:,} jobs {name}" for name, n in done.items())
+        )
 
     def _delete(self, row: batches.BatchRow, options: dict[str, Any]) -> None:
         if row.state is not BatchState.RUNNING:
