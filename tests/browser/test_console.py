@@ -294,7 +294,8 @@ def test_a_batch_is_cancelled_from_its_page(visit: Come) -> None:
     page.fill('input[name="reason"]', "wrong list")
     page.click("#confirm")
     expect(page.locator("#panel-batch-progress")).to_contain_text("cancelled")
-    expect(page.locator("text=Cancel batch")).to_have_count(0)
+    expect(page.get_by_role("link", name="Cancel batch")).to_have_count(0)
+    expect(page.locator("#why-not")).to_contain_text("Cancel")
     assert Batch.objects.get().state == "cancelled"
 
 
