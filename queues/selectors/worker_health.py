@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Avg, Count, F, Q, QuerySet, Sum
 
+from queues.domain.rates import success_rate
 from queues.domain.states import RunState, WorkerState
 from queues.models import Run, Worker
 from queues.selectors.expressions import seconds_between
@@ -41,8 +42,7 @@ class Figures:
     @property
     def success_rate(self) -> float | None:
         """Jobs that succeeded to jobs that ended."""
-        ended = self.succeeded + self.dead + self.cancelled
-        return self.succeeded / ended if ended else None
+        return success_rate(self.succeeded, self.dead, self.cancelled)
 
 
 @dataclass(frozen=True, slots=True)

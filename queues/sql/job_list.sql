@@ -1,22 +1,13 @@
 -- The jobs of some chunks, or some jobs by their ids, with the state of each: those in a wanted state, that hold one of
 -- some pieces of JSON, or of whose tries one tells of an error. In the order of the chunks, and by id within a chunk; in
 -- the first chunk, only those between two ids. Each chunk is entered by the ids of its birth, so that no more jobs are
--- read than its span, and payloads are parsed only where one is asked for. The states are those of `job_state.sql`.
+-- read than its span, and payloads are parsed only where one is asked for. The rule of the states is the function of
+-- migration 0007.
 SELECT x.chunk_id, x.id, x.state
 FROM (
     SELECT m.place, m.chunk_id, m.id, m.payload, m.failures,
-           CASE
-               WHEN m.own_state IS NOT NULL THEN m.own_state
-               WHEN m.ended IS NOT NULL AND get_bit(m.ended, m.bit) = 1 THEN 'succeeded'
-               WHEN m.state = 'ready' AND m.run_at <= %(now)s::timestamptz THEN 'waiting'
-               WHEN m.state = 'ready' AND m.failures > 0 THEN 'retrying'
-               WHEN m.state = 'ready' THEN 'scheduled'
-               WHEN m.state = 'leased' THEN 'running'
-               WHEN m.state = 'parked' AND m.held_why = 'trashed' THEN 'trashed'
-               WHEN m.state = 'parked' THEN 'dead'
-               WHEN m.state = 'done' THEN 'succeeded'
-               ELSE m.state
-           END AS state
+           queues_job_state(m.own_state, m.ended, m.bit, m.state, m.held_why, m.run_at <= %(now)s::timestamptz,
+                            m.failures) AS state
     FROM (
         SELECT t.place, c.id AS chunk_id, c.state, c.held_why, c.run_at, c.ended,
                j.id, j.payload, j.failures, j.own_state, j.bit

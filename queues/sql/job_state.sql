@@ -1,18 +1,6 @@
--- The state of each of some jobs, first hit wins: its own, its bit, its chunk's. The same rule as
--- `domain.states.job_state`; a test holds the two together.
+-- The state of each of some jobs. The rule is the function of migration 0007.
 SELECT j.id,
-       CASE
-           WHEN j.own_state IS NOT NULL THEN j.own_state
-           WHEN c.ended IS NOT NULL AND get_bit(c.ended, b.place) = 1 THEN 'succeeded'
-           WHEN c.state = 'ready' AND c.run_at <= clock_timestamp() THEN 'waiting'
-           WHEN c.state = 'ready' AND j.failures > 0 THEN 'retrying'
-           WHEN c.state = 'ready' THEN 'scheduled'
-           WHEN c.state = 'leased' THEN 'running'
-           WHEN c.state = 'parked' AND c.held_why = 'trashed' THEN 'trashed'
-           WHEN c.state = 'parked' THEN 'dead'
-           WHEN c.state = 'done' THEN 'succeeded'
-           ELSE c.state
-       END
+       queues_job_state(j.own_state, c.ended, b.place, c.state, c.held_why, c.run_at <= clock_timestamp(), j.failures)
 FROM queues_job j
 JOIN queues_chunk c ON c.id = j.chunk_id
 CROSS JOIN LATERAL (
