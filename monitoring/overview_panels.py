@@ -184,7 +184,7 @@ def _sparks(snapshot: Snapshot, notes: dict[str, float]) -> dict[str, str]:
     series = snapshot.series
     points = [point for point in series.points if point.seconds >= charts.YOUNGEST]
     by_minute = series.coarser(60 // series.bucket).points
-    shares = [point.succeeded / ended if (ended := point.succeeded + point.dead) >= 0.5 else 1.0 for point in by_minute]
+    shares = [1.0 if point.success_rate is None else point.success_rate for point in by_minute]
     drawn = {
         "rate": charts.sparkline([point.rate(point.total) for point in points]),
         "success": charts.sparkline(shares),

@@ -23,6 +23,11 @@ class Work(Protocol):
     def dead(self) -> int: ...
 
 
+def _success_rate(succeeded: float, dead: float) -> float | None:
+    # Shares of runs: less than half a job is nothing that has ended.
+    return success_rate(succeeded, dead) if succeeded + dead >= 0.5 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One bucket: tries that ended in it, and how many of its seconds have passed."""
@@ -37,6 +42,11 @@ class Point:
     def total(self) -> float:
         """All tries that ended."""
         return self.succeeded + self.retried + self.dead
+
+    @property
+    def success_rate(self) -> float | None:
+        """Succeeded of all jobs that came to an end; nothing ended has no rate."""
+        return _success_rate(self.succeeded, self.dead)
 
     def rate(self, count: float) -> float:
         """So many tries in this bucket, for each second of it that has passed."""
@@ -68,8 +78,7 @@ class Series:
     @property
     def success_rate(self) -> float | None:
         """Succeeded of all jobs that came to an end; nothing ended has no rate."""
-        # Shares of runs: less than half a job is nothing that has ended.
-        return success_rate(self.succeeded, self.dead) if self.succeeded + self.dead >= 0.5 else None
+        return _success_rate(self.succeeded, self.dead)
 
     def coarser(self, factor: int) -> "Series":
         """Every `factor` buckets as one, for tables; cut at multiples so that rows do not shift."""

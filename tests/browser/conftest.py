@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from shutil import which
 from typing import Any
 
@@ -111,6 +111,13 @@ class Visit:
         """Go to a page of the console."""
         self.page.goto(self.server.url + path)
         return self.page
+
+    def fits(self, paths: Iterable[str], width: int) -> None:
+        """Open each page, and see that it can be read without scrolling sideways."""
+        for path in paths:
+            page = self.open(path)
+            page.wait_for_load_state("networkidle") if not page.locator("#live").count() else self.live()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
     def live(self) -> None:
         """Wait until figures flow."""

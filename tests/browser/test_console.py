@@ -80,11 +80,7 @@ def test_the_sign_in_pages_are_accessible(visit: Come) -> None:
 @pytest.mark.parametrize("viewport", [NARROW, {"width": 2560, "height": 1300}])
 def test_no_page_scrolls_sideways(viewport: dict[str, int], visit: Come) -> None:
     pages = world()
-    window = visit(viewport=viewport)
-    for path in pages:
-        page = window.open(path)
-        page.wait_for_load_state("networkidle") if not page.locator("#live").count() else window.live()
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], path
+    visit(viewport=viewport).fits(pages, viewport["width"])
 
 
 def test_figures_move_without_reloading(visit: Come) -> None:

@@ -52,11 +52,7 @@ def test_the_pages_of_jobs_are_accessible_and_keep_to_the_policy(theme: str, vis
 @pytest.mark.parametrize("viewport", [NARROW, {"width": 2560, "height": 1300}])
 def test_no_page_of_jobs_scrolls_sideways(viewport: dict[str, int], visit: Come) -> None:
     pages = world()
-    window = visit(viewport=viewport)
-    for path in pages:
-        page = window.open(path)
-        page.wait_for_load_state()
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], path
+    visit(viewport=viewport).fits(pages, viewport["width"])
 
 
 def test_filters_survive_reload_and_back(visit: Come) -> None:

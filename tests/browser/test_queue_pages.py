@@ -62,11 +62,7 @@ def test_every_page_is_accessible_and_keeps_to_the_policy(theme: str, visit: Com
 @pytest.mark.parametrize("viewport", [NARROW, {"width": 2560, "height": 1300}])
 def test_no_page_scrolls_sideways(viewport: dict[str, int], visit: Come) -> None:
     pages = world()
-    window = visit(viewport=viewport)
-    for path in pages:
-        page = window.open(path)
-        page.wait_for_load_state("networkidle") if not page.locator("#live").count() else window.live()
-        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"], path
+    visit(viewport=viewport).fits(pages, viewport["width"])
 
 
 def test_the_keys_lead_to_the_pages_and_open_a_queue(visit: Come) -> None:

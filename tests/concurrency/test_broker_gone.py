@@ -1,7 +1,6 @@
 """The broker is only a hint: without it work is taken in and done, and with it all is as before."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
@@ -17,26 +16,6 @@ from tests.house.processes import python, running
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def broken(worker_env: dict[str, str]) -> Iterator[Callable[[], None]]:
-    """The broker's folder is a file, until what is given is called."""
-    folder = Path(settings.HOME) / "broker"
-    aside = folder.with_name("broker aside")
-    existed = folder.exists()
-    if existed:
-        folder.rename(aside)
-    folder.write_text("no folder")
-
-    def repair() -> None:
-        if folder.is_file():
-            folder.unlink()
-            if existed:
-                aside.rename(folder)
-
-    yield repair
-    repair()
 
 
 def test_a_batch_waits_for_its_hand_over_and_is_done_all_the_same(

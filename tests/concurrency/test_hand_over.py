@@ -1,6 +1,6 @@
 """Pending hand-over to queued: what went wrong is recorded, and a death between any two steps is repaired."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,26 +20,6 @@ from tests.queues.commanding import command
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def broken(worker_env: dict[str, str]) -> Iterator[Callable[[], None]]:
-    """The broker's folder is a file, until what is given is called."""
-    folder = Path(settings.HOME) / "broker"
-    aside = folder.with_name("broker aside")
-    existed = folder.exists()
-    if existed:
-        folder.rename(aside)
-    folder.write_text("no folder")
-
-    def repair() -> None:
-        if folder.is_file():
-            folder.unlink()
-            if existed:
-                aside.rename(folder)
-
-    yield repair
-    repair()
 
 
 def age(seconds: float) -> None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from queues.models import Attempt, Batch, DeadLetter, Queue
 from queues.services.enqueue import enqueue_batch
 from queues.services.pause import pause_queue
-from tests.monitoring.worlds import ran_batch, waiting_batch
+from tests.monitoring.worlds import assert_harmless, ran_batch, waiting_batch
 from tests.queues.working import drain, make_queue
 
 pytestmark = pytest.mark.django_db
@@ -117,11 +117,7 @@ def test_hostile_text_is_harmless_on_every_page(operator: Client) -> None:
     )
     for url in pages:
         shown = page(operator, url)
-        assert "<script>alert" not in shown, url
-        assert "\x1b" not in shown, url
-        assert "\u202e" not in shown, url
-        assert " style=" not in shown, url
-        assert " hx-on" not in shown, url
+        assert_harmless(shown, url)
         assert len(shown) < 200_000, url
 
 

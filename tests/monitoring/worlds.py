@@ -52,3 +52,12 @@ def a_worker(*, beat: timedelta = timedelta(0), **values: Any) -> Worker:
     facts = {"name": "w-1", "host": "alpha", "machine": "m", "pid": 4711, "process_started": 0, "version": "1.2.3"}
     values = {"id": uuid.uuid4(), "state": "ready", "heartbeat_at": timezone.now() - beat, **values}
     return Worker.objects.create(**{**facts, **values})
+
+
+def assert_harmless(shown: str, url: str) -> None:
+    """Nothing of a hostile text has become markup, and no control character steers who reads it."""
+    assert "<script>alert" not in shown, url
+    assert "\x1b" not in shown, url
+    assert "\u202e" not in shown, url
+    assert " style=" not in shown, url
+    assert " hx-on" not in shown, url
