@@ -8,7 +8,7 @@ from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from queues import admin_outward, admin_records, admin_recurring, models
+from queues import admin_outward, admin_people, admin_records, admin_recurring, models
 from queues.admin_base import BoundedAdmin, ReadOnlyAdmin
 from queues.admin_graph import BatchGraph
 from queues.admin_operations import OperatingAdmin
@@ -24,7 +24,7 @@ from queues.services.operate import Action
 from queues.services.pause import PauseRefused, pause_queue, resume_queue
 from queues.services.sync_queues import sync_slots
 
-__all__ = ["admin_outward", "admin_records", "admin_recurring"]  # registered by being imported
+__all__ = ["admin_outward", "admin_people", "admin_records", "admin_recurring"]  # registered by being imported
 
 # Batches that one action cancels within its request.
 MOST_BATCHES = 100

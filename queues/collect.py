@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from queues import store
-from queues.models import Batch, Chunk
+from queues.models import Batch, Chunk, batch_id
 from queues.selectors.id_pages import id_pages
 from queues.waiting import Clock, Pauses, await_end, wait
 
@@ -50,7 +50,7 @@ class Collected:
 
 def result_texts(batch: Batch | int) -> Iterator[tuple[int, str]]:
     """The kept results of a batch and its parts as JSON text, in the order of the jobs, page by page."""
-    for lows, highs in id_pages(batch.pk if isinstance(batch, Batch) else batch):
+    for lows, highs in id_pages(batch_id(batch)):
         yield from store.rows("result_page", lows=lows, highs=highs)
 
 

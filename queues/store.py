@@ -30,7 +30,19 @@ DATABASE_ERRORS = (psycopg.Error, DatabaseError)
 LockTimeout = errors.LockNotAvailable
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 _explained = count()
+# How a worker's statements are planned: once, from index to index. The one plan may be made while the tables are small
+# or were so when they were last analysed; what is then as cheap, a scan, a hash or a sort of all that there is, would
+# be kept while a million chunks arrive.
+WORK_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_material": "off",
+    "enable_sort": "off",
+}
 REPEATABLE = (errors.DeadlockDetected, errors.SerializationFailure)
+HELD_UP = (*REPEATABLE, errors.LockNotAvailable, errors.QueryCanceled)
 
 
 def alias() -> str:
@@ -150,11 +162,21 @@ def repeated(work: Callable[[], T]) -> T:
     for last in (False, False, True):
         try:
             return work()
-        except REPEATABLE as error:
-            if last or in_transaction():
+        except (*REPEATABLE, DatabaseError) as error:
+            if not _is(error, REPEATABLE) or last or in_transaction():
                 raise
             log.info("transaction repeated after %s", type(error).__name__)
     raise AssertionError("unreachable")
+
+
+def held_up(error: Exception) -> bool:
+    """Whether an error says that others were in the way, or the time was up: it may go well the next time."""
+    return _is(error, HELD_UP)
+
+
+def _is(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
+    """Also as what Django wraps around an error of its own statements."""
+    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
 
 
 def in_transaction() -> bool:
@@ -165,6 +187,16 @@ def in_transaction() -> bool:
 def on_commit(work: Callable[[], object]) -> None:
     """Do `work` when the caller's transaction has been committed, or now when there is none."""
     transaction.on_commit(work, using=alias(), robust=True)
+
+
+def never_compile(*, connection: Any, **_: Any) -> None:
+    """Have the server interpret statements on a new connection of Django's.
+
+    What we ask touches few rows, but the planner cannot know how few when it is given a list, and expects a thousand
+    times as many. PostgreSQL compiles what it expects to be dear, each time anew: a second for a statement of 10 ms.
+    """
+    if connection.alias == alias():
+        connection.connection.execute("SET jit = off")
 
 
 def tune_for_work() -> None:
@@ -178,7 +210,8 @@ def tune_for_work() -> None:
         return
     raw.prepare_threshold = 0
     with _cursor() as cursor:
-        cursor.execute(b"SET plan_cache_mode = force_generic_plan")
+        for name, value in WORK_PLANS.items():
+            cursor.execute(b"SELECT set_config(%s, %s, false)", (name, value))
 
 
 @contextmanager

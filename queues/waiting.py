@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from queues import store
 from queues.domain.states import BatchState
-from queues.models import Batch
+from queues.models import Batch, batch_id
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Pauses:
 
 def state_of(batch: Batch | int) -> BatchState:
     """How a batch stands now. Raises `LookupError`."""
-    number = batch.pk if isinstance(batch, Batch) else batch
+    number = batch_id(batch)
     found = Batch.objects.filter(pk=number).values_list("state", flat=True).first()
     if found is None:
         raise LookupError(f"unknown batch {number}")
@@ -73,7 +73,7 @@ def wait(
 
     Raises `TimeoutError` when it still runs after `timeout` seconds, `LookupError` when there is no such batch.
     """
-    number = batch.pk if isinstance(batch, Batch) else batch
+    number = batch_id(batch)
     clock, state = Clock(timeout), state_of(number)
     if state is not BatchState.RUNNING:
         return state
@@ -88,7 +88,7 @@ def wait(
 
 async def await_end(batch: Batch | int, timeout: float | None = None) -> BatchState:
     """`wait` for an event loop, which goes on meanwhile."""
-    number = batch.pk if isinstance(batch, Batch) else batch
+    number = batch_id(batch)
     look = sync_to_async(state_of, thread_sensitive=True)
     clock, state = Clock(timeout), await look(number)
     if state is not BatchState.RUNNING:

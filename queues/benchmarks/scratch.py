@@ -28,13 +28,18 @@ def scratch() -> Iterator[dict[str, str]]:
     name, site = f"benchmark_{secrets.token_hex(6)}", address(connection.settings_dict)
     with tempfile.TemporaryDirectory(prefix="batchconsole-benchmark-", ignore_cleanup_errors=True) as home:
         try:
-            bare.create_database(site, name)
-        except errors.InsufficientPrivilege as error:
-            raise NoScratch(f"the benchmark needs a database of its own, and cannot create one: {error}") from None
-        try:
+            # Within: an interrupt may come when the server has made it and the answer is underway.
+            _create(site, name)
             yield _environment(address(connection.settings_dict, name), home)
         finally:
             bare.drop_database(site, name)
+
+
+def _create(site: str, name: str) -> None:
+    try:
+        bare.create_database(site, name)
+    except errors.InsufficientPrivilege as error:
+        raise NoScratch(f"the benchmark needs a database of its own, and cannot create one: {error}") from None
 
 
 def address(values: dict[str, Any], name: str = "") -> str:

@@ -117,7 +117,8 @@ def why_not(action: Action, state: JobState) -> str:
 # What a selection and its options are called on the command line.
 _FLAGS = {"fingerprint": "cause", "reason": "died-because"}
 _VERBS = {Action.RETRY_DEAD: Action.RETRY, Action.DELETE_DEAD: Action.DELETE}
-_NAMED = 20
+# As many as can be picked on a page: a command that is cut cannot be run.
+_NAMED = 500
 
 
 def option_words(options: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ def place_of(innermost_first: Iterable[CodeType], project_roots: tuple[str, ...]
     first: CodeType | None = None
     for code in innermost_first:
         first = first or code
-        if _is_project(code.co_filename, project_roots):
+        if is_project(code.co_filename, project_roots):
             return _place(code, project_roots)
     return _place(first, project_roots) if first else ""
 
@@ -31,7 +31,7 @@ def _place(code: CodeType, roots: tuple[str, ...]) -> str:
     return f"{_short(code.co_filename, roots)}:{code.co_qualname}"
 
 
-def _is_project(filename: str, roots: tuple[str, ...]) -> bool:
+def is_project(filename: str, roots: tuple[str, ...]) -> bool:
     path = filename.replace("\\", "/")
     if roots:
         return any(path.startswith(_folder(root)) for root in roots)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from queues.domain.states import StopReason
+from queues.domain.states import BatchState, StopReason
 
 
 class WayOut(StrEnum):
@@ -22,6 +22,12 @@ class WayOut(StrEnum):
     SEE_QUEUE = "see queue"
     SEE_WORKERS = "see workers"
     SEE_JOBS = "see jobs"
+    CHANGE_POLICY = "change policy"
+    RESUME_WORKER = "resume worker"
+    RECLAIM = "reclaim"
+    RUN_NOW = "run now"
+    RETRY_DEAD = "retry dead"
+    RUN_AGAIN = "run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,9 @@ class RunFact:
     worker: str
     since: datetime
     lease_until: datetime
+    worker_id: str = ""
+    # Since when nothing has been heard of its worker; None while it lives.
+    silent_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,11 @@ class Facts:
     queue_pause: Pause | None = None
     # What keeps the queue's due work waiting: a kind and a sentence of `services.standstill`.
     queue_stands: tuple[str, str] = ("", "")
+    # Workers that would take the queue's work if they were not suspended: id and name.
+    suspended: list[tuple[str, str]] = field(default_factory=list)
+    # No message for it has been taken by the broker yet; and why the last one could not be sent.
+    pending_hand_over: bool = False
+    hand_over_error: str = ""
     running: int = 0
     due: int = 0
     later: int = 0
@@ -87,8 +101,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One sentence (`text`), what is true beside it (`beside`), and the way out with its subject: a batch's id or a
-    queue's name."""
+    """One sentence (`text`), what is true beside it (`beside`), and the way out with its subject: a batch's id, a
+    queue's name, a worker's id, or the state of the jobs that are meant."""
 
     kind: str
     text: str
@@ -159,15 +173,33 @@ def _waiting(facts: Facts) -> Answer | None:
         end = f" until {_clock(facts.queue_pause.until, facts.now)}" if facts.queue_pause.until else ""
         text = f"Its queue {facts.queue} is paused{_by(facts.queue_pause)}{end}; {_jobs(facts.due)} waiting."
         return Answer("queue paused", text, WayOut.RESUME_QUEUE, facts.queue)
+    return _standing(facts) or (None if facts.running else _for_a_worker(facts))
+
+
+def _standing(facts: Facts) -> Answer | None:
+    """Due jobs that a person must help: nobody takes them, or a rule of their queue holds them."""
     kind, sentence = facts.queue_stands
+    if kind == "workers" and facts.suspended:
+        worker, name = facts.suspended[0]
+        who = f"worker {name} is" if len(facts.suspended) == 1 else f"{len(facts.suspended):,} workers are"
+        text = f"{_jobs(facts.due)} due in queue {facts.queue}, and no worker takes them: {who} suspended."
+        return Answer("suspended", text, WayOut.RESUME_WORKER, worker)
     if kind == "workers":
         text = f"{_jobs(facts.due)} due in queue {facts.queue}. {sentence}"
         return Answer("workers", text, WayOut.SEE_WORKERS, facts.queue)
     if kind in ("limit", "rate", "flush"):
         text = f"{_jobs(facts.due)} waiting in queue {facts.queue}. {sentence}"
-        return Answer(kind, text, WayOut.SEE_QUEUE, facts.queue)
-    if facts.running:
-        return None
+        return Answer(kind, text, WayOut.CHANGE_POLICY, facts.queue)
+    return None
+
+
+def _for_a_worker(facts: Facts) -> Answer:
+    """Due jobs that wait for nothing but a worker that comes."""
+    kind, sentence = facts.queue_stands
+    if facts.pending_hand_over and kind == "starting":
+        cause = f": {facts.hand_over_error}" if facts.hand_over_error else ""
+        text = f"The broker has not been told of it yet{cause}; it is told again every second. {_jobs(facts.due)} due."
+        return Answer("hand-over", text, WayOut.SEE_QUEUE, facts.queue)
     text = f"{_jobs(facts.due)} waiting for a worker in queue {facts.queue}. {sentence}".rstrip()
     return Answer("waiting", text, WayOut.SEE_QUEUE, facts.queue)
 
@@ -183,6 +215,13 @@ def _running(facts: Facts) -> Answer | None:
     if oldest.lease_until < facts.now:
         text = f"The lease of run {oldest.id}, at work {since}, has ended: what it holds is taken back now."
         return Answer("lost", text, WayOut.SEE_WORKERS)
+    silent = min((run for run in facts.runs if run.silent_since), key=lambda run: run.lease_until, default=None)
+    if silent is not None:
+        text = (
+            f"Worker {silent.worker} has not been heard of since {_clock(silent.silent_since, facts.now)}: what run "
+            f"{silent.id} holds is taken back when its lease ends, at {_clock(silent.lease_until, facts.now)}."
+        )
+        return Answer("silent", text, WayOut.RECLAIM, silent.worker_id)
     several = f", the oldest of {len(facts.runs):,} runs" if len(facts.runs) > 1 else ""
     behind = f"; {_jobs(facts.due)} waiting behind them" if facts.due else ""
     return Answer("running", f"{_jobs(facts.running)} running {since}{several}{behind}.", WayOut.SEE_JOBS)
@@ -192,16 +231,39 @@ def _later(facts: Facts) -> Answer | None:
     if facts.retrying:
         many = f"{_jobs(facts.retrying)} tried again"
         at = f", the next at {_clock(facts.retrying_at, facts.now)}" if facts.retrying_at else ""
-        return Answer("retrying", f"{many} after a failure{at}.", WayOut.SEE_JOBS)
+        return Answer("retrying", f"{many} after a failure{at}.", WayOut.RUN_NOW, "retrying")
     if facts.later:
         at = f", the next for {_clock(facts.later_at, facts.now)}" if facts.later_at else ""
-        return Answer("scheduled", f"{_jobs(facts.later)} scheduled{at}.", WayOut.SEE_JOBS)
+        return Answer("scheduled", f"{_jobs(facts.later)} scheduled{at}.", WayOut.RUN_NOW, "scheduled")
     return None
+
+
+def short_of_success(
+    *, state: BatchState, stop: StopReason, total: int, dead: int, cancelled: int, deleted: int
+) -> Answer | None:
+    """Why an ended batch is not complete; None for one that is."""
+    if state in (BatchState.RUNNING, BatchState.COMPLETED):
+        return None
+    parts = [f"{count:,} {word}" for count, word in ((dead, "died"), (cancelled, "were cancelled")) if count]
+    parts += [f"{deleted:,} were deleted"] if deleted else []
+    sum_ = f": of its {total:,} jobs {_listed(parts)}" if parts else ""
+    cause = {
+        StopReason.NONE: f"It is {state}",
+        StopReason.FAIL_FAST: "It was stopped by its first dead job (fail fast)",
+        StopReason.CANCELLED: "It was cancelled by somebody",
+        StopReason.UPSTREAM: "It was stopped, because a batch before it has not ended as it should",
+    }[stop]
+    way_out = WayOut.RETRY_DEAD if dead else WayOut.RUN_AGAIN
+    return Answer("short", f"{cause}{sum_}.", way_out)
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _with_beside(facts: Facts, found: Answer) -> Answer:
     beside = []
-    if facts.running and found.kind not in ("running", "lost", "stopping"):
+    if facts.running and found.kind not in ("running", "lost", "silent", "stopping"):
         beside.append(f"{_jobs(facts.running)} running meanwhile and finish.")
     if facts.dead:
         ones, they = ("dead letter does", "it waits") if facts.dead == 1 else ("dead letters do", "they wait")

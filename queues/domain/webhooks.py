@@ -66,10 +66,9 @@ def is_public(address: Address) -> bool:
         last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if address.ipv4_mapped is not None or address in _NAT64:  # nothing but a way to the one within
             return is_public(last)
-        inner = [address.sixtofour, *(address.teredo or ())]
         if address in _LOCAL_NAT64 or address.is_site_local or int(address) >> 32 == 0:
             return False
-        if any(one is not None and not is_public(one) for one in inner):
+        if address.sixtofour is not None or address.teredo is not None:  # tunnels; versions of Python differ on them
             return False
     return address.is_global and not (
         address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback

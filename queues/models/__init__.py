@@ -5,7 +5,7 @@ enqueued job, and the enqueue transaction is what keeps them true.
 """
 
 from queues.models.base import PRIORITIES, QUEUE_NAME, JSONText
-from queues.models.batch import Batch, BatchLink, Chunk, Job, JobKey, JobResult
+from queues.models.batch import Batch, BatchLink, Chunk, Job, JobKey, JobResult, batch_id
 from queues.models.outward import KafkaOffset, Recurring, Webhook
 from queues.models.queue import EnqueueBucket, Queue, QueueSlot
 from queues.models.record import ArchivedJob, AuditEntry, Operation, OperationItem, TrashedJob
@@ -36,4 +36,5 @@ __all__ = [
     "TrashedJob",
     "Webhook",
     "Worker",
+    "batch_id",
 ]

@@ -116,6 +116,14 @@ class Batch(models.Model):
         return await await_end(self, timeout)
 
 
+def batch_id(batch: "Batch | int") -> int:
+    """The number of a batch that is given as itself or as its number. Raises `TypeError` for what is neither."""
+    number = batch.pk if isinstance(batch, Batch) else batch
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 2**63:
+        raise TypeError(f"a batch or its id is needed, not {number!r:.60}")
+    return number
+
+
 class BatchLink(models.Model):
     """One batch waits for the end of another. Links never form a circle."""
 
@@ -185,7 +193,12 @@ class Chunk(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["queue", "priority", "run_at", "id"], name="chunk_claim", condition=Q(state="ready")),
             models.Index(fields=["run_id"], name="chunk_leased", condition=Q(state="leased")),
-            models.Index(fields=["batch"], name="chunk_unfinished", condition=Q(state__in=["ready", "held", "leased"])),
+            # Of a batch, else the planner takes it for the chunks of a queue: it reads all queues' chunks for each one.
+            models.Index(
+                fields=["batch"],
+                name="chunk_unfinished",
+                condition=Q(batch__isnull=False, state__in=["ready", "held", "leased"]),
+            ),
             models.Index(fields=["batch", "id"], name="chunk_batch", condition=Q(batch__isnull=False)),
             models.Index(fields=["queue", "finished_at", "id"], name="chunk_done", condition=Q(state="done")),
             models.Index(fields=["queue", "created_at", "id"], name="chunk_created"),

@@ -1,18 +1,25 @@
 """Who did what, when, why and with what outcome: the audit, newest first."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
+from queues import store
 from queues.models import AuditEntry
 from queues.selectors import timeline
 
 # Entries that one export gives at most, and among which it looks.
 EXPORTED, EXPORT_LOOK = 10_000, 100_000
-# Entries whose words a filter offers.
+# Entries whose words a filter offers, and among which the deeds of a chart are looked for.
 RECENT = 2_000
+# What happens by itself, or changes nothing of what runs: no mark on a chart.
+QUIET = ("add recurring", "change recurring", "run recurring", "skip due times", "link batches", "create queue")
+BY_ITSELF = "beat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +71,18 @@ def newest_activity(query: ActivityQuery, limit: int) -> list[timeline.Place]:
     return [timeline.Place(row.at, row.pk) for row in page.rows]
 
 
-def activity_export(query: ActivityQuery) -> timeline.Page[Entry]:
-    """The newest `EXPORTED` matching entries; `older` is set when there may be more."""
-    page = timeline.page(_within(query), "at", only=_only(query), size=EXPORTED, look=EXPORT_LOOK)
-    return timeline.Page([_entry(row) for row in page.rows], None, page.older, page.looked)
+def activity_export(query: ActivityQuery) -> timeline.Page[int]:
+    """The ids of the newest `EXPORTED` matching entries; `older` is set when there may be more."""
+    places: Any = _within(query).values_list("at", "pk", named=True)
+    page = timeline.page(places, "at", only=_only(query), size=EXPORTED, look=EXPORT_LOOK)
+    return timeline.Page([row.pk for row in page.rows], None, page.older, page.looked)
+
+
+def entries(ids: Collection[int]) -> list[Entry]:
+    """These entries, newest first."""
+    with connection.wrap_database_errors:
+        found = store.rows("audit_entries", ids=list(ids))
+    return [Entry(*(*row[:-1], _outcome(json.loads(row[-1])))) for row in found]
 
 
 def entry(entry_id: int) -> Entry | None:
@@ -81,6 +96,18 @@ def words() -> Words:
     rows = list(AuditEntry.objects.order_by("-at", "-pk").values_list("actor", "action", "source")[:RECENT])
     actors, actions, sources = (sorted(set(column)) for column in zip(*rows, strict=True)) if rows else ([], [], [])
     return Words(actors, actions, sources)
+
+
+def deeds(since: datetime, limit: int, *, until: datetime | None = None, target: str = "") -> list[Entry]:
+    """The last changes of a time that may show in what is done, the last first; of one target, or of all."""
+    newest = _within(ActivityQuery(since=since, until=until)).order_by("-at", "-pk")
+    # Chosen here: as a part of one statement, the planner would read the whole table for them.
+    keys = [
+        pk
+        for pk, action, about, source in newest.values_list("pk", "action", "target", "source")[:RECENT]
+        if action not in QUIET and source != BY_ITSELF and target in ("", about)
+    ]
+    return [_entry(row) for row in newest.filter(pk__in=keys[:limit])] if keys else []
 
 
 def _within(query: ActivityQuery) -> "QuerySet[AuditEntry]":
@@ -100,6 +127,9 @@ def _only(query: ActivityQuery) -> Any:
 
 
 def _entry(row: AuditEntry) -> Entry:
+    return Entry(row.pk, row.at, row.actor, row.source, row.action, row.target, row.reason, _outcome(row.outcome))
+
+
+def _outcome(found: Any) -> dict[str, Any]:
     # A row may have been written by an older version, or by hand.
-    outcome = row.outcome if isinstance(row.outcome, dict) else {"outcome": row.outcome}
-    return Entry(row.pk, row.at, row.actor, row.source, row.action, row.target, row.reason, outcome)
+    return found if isinstance(found, dict) else {"outcome": found}

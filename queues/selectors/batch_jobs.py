@@ -14,7 +14,7 @@ from django.db.models.functions import Left
 
 from queues import store
 from queues.domain.states import JobState, Outcome, Priority
-from queues.models import ArchivedJob, Attempt, Batch, Job
+from queues.models import ArchivedJob, Attempt, Batch, Job, batch_id
 from queues.selectors.birth import birth_ranges, leaves
 
 # Ids of one slice, and characters of an error's message.
@@ -71,7 +71,7 @@ def batch_errors(batch: Batch | int, *, after: int = 0, limit: int | None = None
 
 
 def _pages(batch: Batch | int, after: int) -> Iterator[list[BatchJob]]:
-    number = batch.pk if isinstance(batch, Batch) else batch
+    number = batch_id(batch)
     for leaf, last in leaves(number):
         if last is None or last <= after:
             continue

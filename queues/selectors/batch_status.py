@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Q, Sum
 
 from queues.domain.states import UNFINISHED, BatchState
-from queues.models import Batch, Chunk
+from queues.models import Batch, Chunk, batch_id
 from queues.selectors import batches
 from queues.selectors.clock import database_now
 from queues.selectors.expressions import UNENDED
@@ -60,7 +60,7 @@ class BatchStatus:
 
 def batch_status(batch: Batch | int) -> BatchStatus:
     """How a batch stands now, summed over its chunks, those of its parts included. Raises `UnknownBatch`."""
-    return batch_statuses([batch.pk if isinstance(batch, Batch) else batch])[0]
+    return batch_statuses([batch_id(batch)])[0]
 
 
 def batch_statuses(ids: Sequence[int]) -> list[BatchStatus]:

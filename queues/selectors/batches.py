@@ -11,13 +11,17 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from queues.domain.rates import success_rate
 from queues.domain.states import BatchState, ChunkState, HeldWhy
 from queues.models import Batch, BatchLink, Chunk
+from queues.selectors.batch_trash import IN_TRASH
 from queues.selectors.expressions import UNENDED
 from queues.selectors.figures import queue_id
 
 PAGE_SIZE = 50
 PARTS_SHOWN = 200
-# What holds a running batch: it still takes jobs, a person has paused it, or batches before it go on.
-STANDINGS = ("open", "paused", "waiting")
+# What holds a running batch: it still takes jobs, a person has paused it, batches before it go on, or it has not been
+# announced to the broker.
+STANDINGS = ("open", "paused", "waiting", "pending")
+# Deleted, and kept for a while.
+TRASHED = "trashed"
 # Batches of one state that a tab counts.
 COUNTED = 1_000
 
@@ -84,7 +88,7 @@ class BatchCounts:
 
 @dataclass(frozen=True, slots=True)
 class BatchQuery:
-    """Which batches a list shows. Parts are shown with their parent only.
+    """Which batches a list shows. Parts are shown with their parent only, but each is announced by itself.
 
     `metadata` are pairs that the batch's metadata must have: a value matches as text, and as the JSON it may be.
     Beside the states there are those of a running batch that something holds: `STANDINGS`.
@@ -113,12 +117,18 @@ _STANDS = {
     "open": Q(sealed_at=None),
     "paused": Q(paused_at__isnull=False),
     "waiting": Q(Exists(_BEFORE)),
+    "pending": Q(queued_at=None, sealed_at__isnull=False),
 }
 
 
 def batch(batch_id: int) -> BatchRow | None:
     """One batch."""
     return next(iter(_rows(Batch.objects.filter(pk=batch_id))), None)
+
+
+def batch_of_key(key: str) -> int | None:
+    """The batch that holds an idempotency key."""
+    return Batch.objects.filter(idempotency_key=key).values_list("pk", flat=True).first()
 
 
 def batch_metadata(batch_id: int) -> dict[str, Any]:
@@ -160,7 +170,7 @@ def newest_batches(query: BatchQuery, limit: int) -> list[int]:
 
 def batch_tallies(query: BatchQuery) -> dict[str, int]:
     """How many batches each state and standing has under the other parts of a filter, `COUNTED` + 1 at most."""
-    names = ["", *BatchState, *STANDINGS]
+    names = ["", *BatchState, *STANDINGS, TRASHED]
     return {name: _matching(replace(query, state=name))[: COUNTED + 1].count() for name in names}
 
 
@@ -221,11 +231,14 @@ def _chunk_counts(ids: Collection[int]) -> dict[int, BatchCounts]:
 
 
 def _matching(query: BatchQuery) -> QuerySet[Batch]:
-    rows = Batch.objects.filter(parent=None)
-    if query.state in STANDINGS:
+    rows = Batch.objects.all() if query.state == "pending" else Batch.objects.filter(parent=None)
+    if query.state == TRASHED:
+        rows = rows.filter(IN_TRASH)
+    elif query.state in STANDINGS:
         rows = rows.filter(_STANDS[query.state], state=BatchState.RUNNING)
-    elif query.state:
-        rows = rows.filter(state=query.state)
+    else:
+        rows = rows.filter(state=query.state) if query.state else rows
+        rows = rows.exclude(IN_TRASH)
     if query.since is not None:
         rows = rows.filter(created_at__gte=query.since)
     if query.until is not None:
@@ -253,6 +266,8 @@ def find_batches(
     *, metadata: Mapping[str, Any] | None = None, queue: str = "", state: str = "", name: str = "", limit: int = 50
 ) -> list[BatchRow]:
     """The newest batches whose metadata contains all of `metadata` (nested values too), at most `limit`."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata: names and their values are needed, not {metadata!r:.60}")
     rows = _matching(BatchQuery(state=state, queue=queue, name=name))
     if metadata:
         rows = rows.filter(metadata__contains=dict(metadata))

@@ -1,6 +1,5 @@
 """Dead letters by cause: one line for each fingerprint, with its trend, and one cause in depth."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Right
 
 from queues import store
+from queues.domain import frames
 from queues.domain.fingerprint import normalise
 from queues.models import Attempt, DeadLetter
 from queues.selectors.dead_letters import (
@@ -19,6 +19,7 @@ from queues.selectors.dead_letters import (
     dead_letters_of,
     error_text,
     matching_letters,
+    newest_of,
 )
 from queues.selectors.expressions import time_bucket
 
@@ -32,9 +33,8 @@ HIT = 100
 IN_DEPTH = 2_000
 SAMPLES = 10
 HOUR = 3_600
-# The end of a traceback, in which its innermost frame is named.
-TAIL = 2_000
-_FRAME = re.compile(r'File "(?:[^"]*/)?([^"/]+)", line (\d+), in (\S+)')
+# The end of a traceback, in which the innermost frames are named.
+TAIL = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _bounded(query: DeadLetterQuery, most: int | None) -> "tuple[QuerySet[DeadLe
         exact = rows.order_by()[: limit + 1].count() <= limit
         most = most or (LOOK if query.text else GROUPED)
     if not exact:
-        rows = DeadLetter.objects.filter(pk__in=rows.order_by("-died_at", "-job_id").values("pk")[:most])
+        rows = newest_of(rows, most or GROUPED)
     return rows.filter(text), exact, most or EXACT
 
 
@@ -192,10 +192,10 @@ def _hits(fingerprints: list[str]) -> list[tuple[str, list[str], int]]:
 
 
 def _places(jobs: Iterable[int]) -> dict[int, str]:
-    """Where the last try of each job went wrong, as file:line in function; those of which it is known."""
+    """Where in the project the last try of each job went wrong, as file:line in function; where it is known."""
     rows = Attempt.objects.filter(job_id__in=list(jobs)).order_by("job_id", "finished_at", "pk")
     found = {}
     for job, tail in rows.annotate(tail=Right("traceback", TAIL)).values_list("job_id", "tail"):
-        if frames := _FRAME.findall(tail):
-            found[job] = "{}:{} in {}".format(*frames[-1])
+        if place := frames.innermost(tail):
+            found[job] = place
     return found

@@ -130,9 +130,8 @@ def newest_dead_letters(query: DeadLetterQuery, limit: int) -> list[Place]:
 
 def causes(query: DeadLetterQuery) -> Causes:
     """Matching letters grouped by fingerprint, the most frequent first."""
-    newest = matching_letters(query).order_by("-died_at", "-job_id")[: GROUPED + 1]
     groups = list(
-        DeadLetter.objects.filter(pk__in=newest.values("pk"))
+        newest_of(matching_letters(query), GROUPED + 1)
         .values("fingerprint")
         .annotate(count=Count("pk"), first_at=Min("died_at"), last_at=Max("died_at"), sample_job=Max("job_id"))
         .order_by("-count", "-last_at")
@@ -176,6 +175,14 @@ def matching_letters(query: DeadLetterQuery) -> QuerySet[DeadLetter]:
         rows = rows.filter(reason=query.reason)
     if query.text:
         rows = rows.filter(error_text(query.text))
+    return rows
+
+
+def newest_of(rows: QuerySet[DeadLetter], most: int) -> QuerySet[DeadLetter]:
+    """The newest so many of some, as a range of an index: by their keys they would be joined with the whole table."""
+    oldest = rows.order_by("-died_at", "-job_id").values_list("died_at", "job_id")[most - 1 : most]
+    for died_at, job in oldest:
+        return rows.filter(died_at__gte=died_at).exclude(died_at=died_at, job_id__lt=job)
     return rows
 
 

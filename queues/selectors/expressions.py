@@ -51,9 +51,9 @@ class Percentile(Aggregate):
 
 
 class BoundedSums(Subquery):
-    """Sums over a sliced sub-select: [sum where due, sum where not due, rows seen].
+    """Sums over a sub-select: [sum where due, sum where not due, rows seen].
 
-    The sub-select must yield `jobs` and `due`. Its slice bounds the work however long the backlog is;
+    The sub-select must yield `jobs` and `due`. A slice of it bounds the work however long the backlog is;
     Django can aggregate over a slice only for a whole query, not for each row of another one.
     """
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import BooleanField, Case, Count, F, OuterRef, Q, Sum, Value, When
+from django.db.models import BooleanField, Case, Count, F, OuterRef, Q, QuerySet, Sum, Value, When
 from django.db.models.expressions import Combinable
 
 from queues.domain.states import ChunkState, HeldWhy, RunState, WorkerState
-from queues.models import Chunk, DeadLetter, Queue, Run, Worker
+from queues.models import Chunk, Queue, Run, Worker
 from queues.selectors.expressions import UNENDED, BoundedSums
 
 # Chunk rows that one reading of all queues may touch, and the least that each queue gets of it.
@@ -69,13 +70,8 @@ class Workers:
 def queue_figures(now: datetime) -> list[QueueFigures]:
     """All queues by name; reads at most `CHUNK_ROWS` chunks, or `CHUNK_ROWS_EACH` of each queue."""
     each = max(CHUNK_ROWS_EACH, CHUNK_ROWS // max(1, Queue.objects.count()))
-    rows = Queue.objects.order_by("name").annotate(
-        ready=_ready(now, each),
-        held=_in_state(ChunkState.HELD, UNENDED, each),
-        parked=_in_state(ChunkState.PARKED, F("size"), each),
-    )
     figures = []
-    for row in rows:
+    for row in _counted(now, each).order_by("name"):
         due, scheduled, seen = row.ready
         _, held, seen_held = row.held
         dead, _, parked = row.parked
@@ -117,22 +113,11 @@ def queue_names() -> list[str]:
 
 def queue_estimates(now: datetime) -> dict[int, Estimate]:
     """Whole counts of all queues, however long. Dear on a long backlog: call it seldom and `bounded`."""
-    ready, held = Q(state=ChunkState.READY), Q(state=ChunkState.HELD)
-    chunks = (
-        Chunk.objects.filter(ready | held)
-        .values_list("queue_id")
-        .annotate(
-            due=Sum(UNENDED, filter=ready & Q(run_at__lte=now)),
-            scheduled=Sum(UNENDED, filter=ready & Q(run_at__gt=now)),
-            held=Sum(UNENDED, filter=held),
-        )
-    )
-    dead = dict(DeadLetter.objects.values_list("queue_id").annotate(Count("pk")))
-    backlog = {queue: tuple(jobs or 0 for jobs in found) for queue, *found in chunks}
     estimates = {}
-    for queue in backlog.keys() | dead.keys():
-        due, scheduled, waits = backlog.get(queue, (0, 0, 0))
-        estimates[queue] = Estimate(due + waits, scheduled, waits, dead.get(queue, 0))
+    for row in _counted(now, None):
+        due, scheduled, _ = row.ready
+        _, held, _ = row.held
+        estimates[row.pk] = Estimate(due + held, scheduled, held, row.parked[0])
     return estimates
 
 
@@ -155,21 +140,33 @@ def workers(now: datetime) -> Workers:
     return Workers(**counts)
 
 
-def _ready(now: datetime, limit: int) -> BoundedSums:
+def _counted(now: datetime, limit: int | None) -> "QuerySet[Queue, Any]":
+    """The queues, each with the sums of its chunks by state: of so many and one more, or of all."""
+    return Queue.objects.annotate(
+        ready=_ready(now, limit),
+        held=_in_state(ChunkState.HELD, UNENDED, limit),
+        parked=_in_state(ChunkState.PARKED, F("size"), limit),
+    )
+
+
+def _ready(now: datetime, limit: int | None) -> BoundedSums:
     due = Case(When(run_at__lte=now, then=Value(True)), default=Value(False), output_field=BooleanField())
-    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.READY)
+    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.READY).annotate(jobs=UNENDED, due=due)
     # In the order of the claim index, so that the slice is read from it.
-    ordered = rows.order_by("priority", "run_at", "id").annotate(jobs=UNENDED, due=due)
-    return BoundedSums(ordered.values("jobs", "due")[: limit + 1])
+    return _sums(rows.order_by("priority", "run_at", "id"), limit)
 
 
-def _in_state(state: ChunkState, jobs: Combinable, limit: int) -> BoundedSums:
+def _in_state(state: ChunkState, jobs: Combinable, limit: int | None) -> BoundedSums:
     """Parked ones by whether they are dead; held ones are all `not due`."""
     dead = Case(When(held_why=HeldWhy.DEAD, then=Value(True)), default=Value(False), output_field=BooleanField())
-    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=state)
+    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=state).annotate(jobs=jobs, due=dead)
     # In the order of the partial index of the state.
-    ordered = rows.order_by("id").annotate(jobs=jobs, due=dead)
-    return BoundedSums(ordered.values("jobs", "due")[: limit + 1])
+    return _sums(rows.order_by("id"), limit)
+
+
+def _sums(rows: Any, limit: int | None) -> BoundedSums:
+    found = rows.values("jobs", "due")
+    return BoundedSums(found.order_by() if limit is None else found[: limit + 1])
 
 
 def _pause(row: Queue, now: datetime) -> Pause | None:

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import TextField
 from django.db.models.functions import Cast, Left, Length
 
 from queues import store
-from queues.domain.states import JobState, Outcome, Priority
+from queues.domain.states import HeldWhy, JobState, Outcome, Priority
 from queues.models import ArchivedJob, Attempt, Batch, Chunk, Job, JobKey, JobResult, Queue, Run, Worker
 from queues.selectors.jobs import PAYLOAD_SHOWN, Payload
 
@@ -24,7 +25,8 @@ STATE_OF = {
 
 @dataclass(frozen=True, slots=True)
 class JobDetail:
-    """One job. `due_at` is when it may or might run; `held_why` why it may not. An archived one has no `due_at`."""
+    """One job. `created_at` is None where it is written nowhere any more. `due_at` is when it may or might run;
+    `held_why` why it may not. An archived one has no `due_at`."""
 
     id: int
     state: JobState
@@ -40,7 +42,7 @@ class JobDetail:
     chunk_size: int
     solo: bool
     held_why: str
-    created_at: datetime
+    created_at: datetime | None
     due_at: datetime | None
     finished_at: datetime | None
     key: str
@@ -58,6 +60,7 @@ class JobRun:
     id: int
     state: str
     worker: str
+    worker_id: UUID
     started_at: datetime
     finished_at: datetime | None
     careful: bool
@@ -95,7 +98,7 @@ def _hot(job_id: int) -> JobDetail | None:
         chunk_size=chunk.size,
         solo=chunk.solo,
         held_why=chunk.held_why,
-        created_at=chunk.created_at,
+        created_at=_enqueued_at(job_id, chunk),
         due_at=chunk.run_at,
         finished_at=chunk.finished_at,
         key=JobKey.objects.filter(job_id=job_id).values_list("key", flat=True).first() or "",
@@ -159,32 +162,53 @@ def _text(rows: "Iterable[object]", field: str, limit: int | None) -> Payload | 
     return Payload(*found) if found else None
 
 
-def runs(found: JobDetail) -> list[JobRun]:
+def runs(found: JobDetail, *, moved_at: datetime | None = None) -> list[JobRun]:
     """The runs that held the job, as far as they are recorded, the first one first.
 
     Those of its chunk; those of its tries; and, where it has left the chunk of its birth, those that had this chunk
-    before its first failure.
+    before its first failure, or before a person moved the job, `moved_at`.
     """
     tries = list(Attempt.objects.filter(job_id=found.id).order_by("finished_at").values_list("run_id", "finished_at"))
     chunk = Chunk.objects.filter(pk=found.chunk_id).only("run_ids", "first_id").first()
     wanted = {run for run, _at in tries} | set(chunk.run_ids[-RUNS_SHOWN:] if chunk else ())
-    if chunk is not None and chunk.first_id is None and tries:
+    left = [at for at in (tries[0][1] if tries else None, moved_at) if at is not None]
+    if chunk is not None and chunk.first_id is None and left:
         early = _birth_runs(found)
-        until = tries[0][1]
+        until = min(left)
         wanted |= set(Run.objects.filter(pk__in=early, started_at__lte=until).values_list("pk", flat=True))
     rows = list(Run.objects.filter(pk__in=wanted).order_by("-started_at", "-pk")[:RUNS_SHOWN])[::-1]
     workers = dict(Worker.objects.filter(pk__in={row.worker_id for row in rows}).values_list("pk", "name"))
     return [
-        JobRun(row.pk, row.state, workers.get(row.worker_id, ""), row.started_at, row.finished_at, row.careful)
+        JobRun(
+            row.pk,
+            row.state,
+            workers.get(row.worker_id, ""),
+            row.worker_id,
+            row.started_at,
+            row.finished_at,
+            row.careful,
+        )
         for row in rows
     ]
 
 
+def _enqueued_at(job_id: int, chunk: Chunk) -> datetime | None:
+    """Chunks keep the time when their jobs were enqueued, but those of the trash that of the deletion."""
+    if chunk.held_why != HeldWhy.TRASHED:
+        return chunk.created_at
+    birth = _birth(job_id, chunk.batch_id)
+    return birth.created_at if birth else None
+
+
+def _birth(job_id: int, batch: int | None) -> Chunk | None:
+    """The chunk in which a job of a batch was born."""
+    if batch is None:
+        return None
+    rows = Chunk.objects.filter(batch=batch, first_id__lte=job_id).order_by("-first_id")
+    found = rows.only("first_id", "span", "run_ids", "created_at").first()
+    return found if found is not None and job_id < (found.first_id or 0) + (found.span or 0) else None
+
+
 def _birth_runs(found: JobDetail) -> list[int]:
-    if found.batch_id is None:
-        return []
-    chunks = Chunk.objects.filter(batch=found.batch_id, first_id__lte=found.id).order_by("-first_id")
-    row = chunks.filter(first_id__isnull=False).values("first_id", "span", "run_ids").first()
-    if row is None or found.id >= (row["first_id"] or 0) + (row["span"] or 0):
-        return []
-    return list(row["run_ids"][:RUNS_SHOWN])
+    birth = _birth(found.id, found.batch_id)
+    return list(birth.run_ids[:RUNS_SHOWN]) if birth else []

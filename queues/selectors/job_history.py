@@ -1,7 +1,8 @@
 """What happened to one job, in order: from what is recorded, and nothing that is not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from queues.domain.states import JobState
 from queues.models import AuditEntry, Operation, OperationItem
@@ -11,11 +12,15 @@ from queues.selectors.jobs import AttemptRow
 # No index leads from a job to the operations and to the audit: the newest of them are looked through.
 OPERATIONS_LOOKED_AT = 300
 ENTRIES_LOOKED_AT = 2_000
+WORTH_TELLING = timedelta(milliseconds=1)
+# Steps for which a job waits.
+STARTS = ("running", "ran", "failed", "lost", "released")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step of a job's life. `lasted` is how long it took, `waited` how long nothing had happened before it."""
+    """A step of a job's life. `lasted` is how long it took, `waited` how long nothing had happened before it, and
+    `told` in a word what that was; empty where nobody waited for this step."""
 
     kind: str
     at: datetime
@@ -25,6 +30,8 @@ class Event:
     lasted: timedelta | None = None
     waited: timedelta | None = None
     future: bool = False
+    worker_id: UUID | None = None
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def history(
     job: JobDetail, runs: list[JobRun], attempts: list[AttemptRow], done: list[Deed], died_at: datetime | None
 ) -> list[Event]:
     """The steps in order, oldest first; what is still to come is last."""
-    events = [Event("enqueued", job.created_at, "enqueued")]
+    events = [Event("enqueued", job.created_at, "enqueued")] if job.created_at else []
     events += _tries(job, runs, attempts)
     events += [Event("deed", deed.at, _in_words(deed)) for deed in done]
     if died_at is not None:
@@ -85,21 +92,40 @@ def _failed(attempt: AttemptRow, run: JobRun | None) -> Event:
     what = (
         f"try {attempt.number} failed: {attempt.kind}" if attempt.kind != "lost" else f"try {attempt.number} was lost"
     )
-    return Event("failed", started, what, attempt.worker, run.id if run else None, lasted)
+    return Event(
+        "failed",
+        started,
+        what,
+        attempt.worker,
+        attempt.run_id,
+        lasted,
+        worker_id=_known(attempt.worker, attempt.worker_id),
+    )
 
 
 def _ran(job: JobDetail, run: JobRun, last: bool) -> Event:
-    lasted = run.finished_at - run.started_at if run.finished_at else None
+    lasted = max(timedelta(), run.finished_at - run.started_at) if run.finished_at else None
+    worker = _known(run.worker, run.worker_id)
     if run.state == "running":
         ended = job.state is not JobState.RUNNING
         return Event(
-            "running", run.started_at, "in a run that still goes on" if ended else "running", run.worker, run.id
+            "running",
+            run.started_at,
+            "in a run that still goes on" if ended else "running",
+            run.worker,
+            run.id,
+            worker_id=worker,
         )
     if run.state in ("lost", "released"):
         text = "in a run that was lost" if run.state == "lost" else "in a run that was given back"
-        return Event(run.state, run.started_at, text, run.worker, run.id, lasted)
+        return Event(run.state, run.started_at, text, run.worker, run.id, lasted, worker_id=worker)
     text = "ran, and succeeded" if last and job.state is JobState.SUCCEEDED else "in a run that ended"
-    return Event("ran", run.started_at, text, run.worker, run.id, lasted)
+    return Event("ran", run.started_at, text, run.worker, run.id, lasted, worker_id=worker)
+
+
+def _known(name: str, worker: UUID) -> UUID | None:
+    """A worker whose row was purged has no page."""
+    return worker if name else None
 
 
 def _end(job: JobDetail) -> list[Event]:
@@ -121,15 +147,20 @@ def _in_words(deed: Deed) -> str:
     return f"{deed.what} by {deed.actor or 'the program'}{why}"
 
 
+def _told(before: Event | None, event: Event, waited: timedelta | None) -> str:
+    """What a job did between two steps, where it is worth a word."""
+    if before is None or waited is None or waited < WORTH_TELLING or event.kind not in STARTS:
+        return ""
+    return "backing off" if before.kind == "failed" else "waiting"
+
+
 def _with_waits(events: list[Event]) -> list[Event]:
     """Each step with how long nothing had happened before it. Clocks differ: never less than nothing."""
     shown: list[Event] = []
     until: datetime | None = None
     for event in events:
         waited = None if until is None else max(timedelta(), event.at - until)
-        shown.append(
-            Event(event.kind, event.at, event.text, event.worker, event.run, event.lasted, waited, event.future)
-        )
+        shown.append(replace(event, waited=waited, told=_told(shown[-1] if shown else None, event, waited)))
         end = event.at + (event.lasted or timedelta())
         until = end if until is None else max(until, end)
     return shown

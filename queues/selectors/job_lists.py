@@ -5,42 +5,25 @@ so that the next page goes on from there: no filter makes a page slow.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from time import monotonic
-from typing import Any, NamedTuple
 
-from django.db import connection
-from django.db.models import Q
-
-from queues import store
 from queues.domain.states import UNFINISHED, JobState
 from queues.selectors import job_rows
 from queues.selectors.clock import database_now
 from queues.selectors.job_chunks import COLUMNS, ChunkRow, expected
+from queues.selectors.job_letters import letters
+from queues.selectors.job_look import LAST_ID, Look, Place, listed, steps
 from queues.selectors.job_sources import JobQuery, Source, own_cancelled, source
 from queues.selectors.job_walk import Walk
-from queues.selectors.payload_search import holds
+
+__all__ = ["LAST_ID", "PAGE_SIZE", "UNENDED", "JobPage", "JobQuery", "Place", "job_page", "newest_jobs"]
 
 PAGE_SIZE = 50
-# Rows of one step of the walk, growing while nothing is found; and what a page looks at before it stops.
-STEPS = (100, 400, 1_000)
-LOOK_ROWS = 20_000
-LOOK_JOBS = 20_000
-LOOK_SECONDS = 0.4
 # Jobs of one statement that opens chunks.
 OPENED = 2_000
-LAST_ID = 2**63 - 1
 # Stands for the end of what has not ended yet: later than all ends.
 UNENDED = 2**62
-
-
-class Place(NamedTuple):
-    """A place in a list: the key and id of a chunk (0 for a dead letter), and a job of it."""
-
-    key: int
-    chunk: int
-    job: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +39,6 @@ class JobPage:
     looked: int = 0
 
 
-@dataclass(slots=True)
-class _Look:
-    """What a page has found and how much it has looked at."""
-
-    wanted: int
-    found: list[tuple[Place, str]] = field(default_factory=list)
-    rows: int = 0
-    jobs: int = 0
-    last: Place | None = None
-    began: float = field(default_factory=monotonic)
-
-    @property
-    def over(self) -> bool:
-        """Whether it has looked at enough."""
-        late = monotonic() - self.began > LOOK_SECONDS
-        return self.rows >= LOOK_ROWS or self.jobs >= LOOK_JOBS or (late and self.rows > 0)
-
-
 def job_page(
     query: JobQuery, *, before: Place | None = None, after: Place | None = None, size: int = PAGE_SIZE
 ) -> JobPage:
@@ -83,7 +48,7 @@ def job_page(
     backwards = after is not None
     if backwards:
         where = replace(where, walk=replace(where.walk, descending=not where.walk.descending))
-    look = _Look(size + 1)
+    look = Look(size + 1)
     start = after if backwards else before
     stopped = _walk(query, where, start, look, now)
     found = look.found[:size]
@@ -102,15 +67,15 @@ def newest_jobs(query: JobQuery, limit: int) -> list[Place]:
     """Places of the first jobs of a list: what a page has not shown yet. Raises `TooWide`."""
     now = database_now()
     where = source(query, now)
-    look = _Look(limit)
+    look = Look(limit)
     _walk(query, where, None, look, now)
     return [place for place, _state in look.found[:limit]]
 
 
-def _walk(query: JobQuery, where: Source, start: Place | None, look: _Look, now: datetime) -> bool:
+def _walk(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
     """Look along the list from a place on; whether it stopped before the page was full or the list at its end."""
     if where.letters:
-        return _letters(query, where, start, look, now)
+        return letters(query, where, start, look, now)
     if query.state != JobState.CANCELLED or query.batch is not None:
         return _chunks(query, where, start, look, now)
     # Those that were cancelled one by one in chunks that go on come before those whose chunk has ended.
@@ -127,18 +92,18 @@ def _walk(query: JobQuery, where: Source, start: Place | None, look: _Look, now:
     return False
 
 
-def _own(query: JobQuery, where: Source, start: Place | None, look: _Look, now: datetime) -> bool:
+def _own(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
     """Over jobs that were cancelled one by one, by their own index."""
     walk = Walk([own_cancelled(query)], "", "id", where.walk.descending)
     behind = -1 if walk.descending else 1
     at = None if start is None else (0, start.job + behind)
-    for step in _steps():
+    for step in steps():
         page = walk.rows(("chunk__state", "chunk__handler"), at, step)
         look.rows += len(page)
         jobs = [job for _key, job, state, handler in page if state in UNFINISHED and query.handler in ("", handler)]
         if jobs:
             look.jobs += len(jobs)
-            rows = _listed(query, look.wanted - len(look.found), now, jobs=jobs)
+            rows = listed(query, look.wanted - len(look.found), now, jobs=jobs)
             look.found += [(Place(UNENDED, 0, job), state) for _chunk, job, state in rows]
         if len(look.found) >= look.wanted or len(page) < step:
             return False
@@ -149,9 +114,9 @@ def _own(query: JobQuery, where: Source, start: Place | None, look: _Look, now: 
     raise AssertionError("unreachable")
 
 
-def _chunks(query: JobQuery, where: Source, start: Place | None, look: _Look, now: datetime) -> bool:
+def _chunks(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
     """Walk over chunks and open those that may hold what is wanted; whether it stopped before the end."""
-    for step in _steps():
+    for step in steps():
         at = None if start is None else (start.key, start.chunk)
         page = [ChunkRow(*row) for row in where.walk.rows(COLUMNS, at, step)]
         look.rows += len(page)
@@ -177,12 +142,6 @@ def _behind(chunk: ChunkRow, where: Source) -> Place:
     return Place(chunk.key, chunk.id + step, LAST_ID if where.walk.descending else 0)
 
 
-def _steps() -> Iterator[int]:
-    yield from STEPS
-    while True:
-        yield STEPS[-1]
-
-
 def _groups(chunks: Sequence[ChunkRow]) -> Iterator[list[ChunkRow]]:
     """Chunks that are opened together: as many as hold about `OPENED` jobs."""
     group: list[ChunkRow] = []
@@ -198,13 +157,13 @@ def _groups(chunks: Sequence[ChunkRow]) -> Iterator[list[ChunkRow]]:
 
 
 def _open(
-    query: JobQuery, where: Source, group: list[ChunkRow], start: Place | None, look: _Look, now: datetime
+    query: JobQuery, where: Source, group: list[ChunkRow], start: Place | None, look: Look, now: datetime
 ) -> None:
     low, high = 0, LAST_ID
     if start is not None and group[0].id == start.chunk:
         low, high = (0, start.job) if where.walk.descending else (min(start.job, LAST_ID - 1) + 1, LAST_ID)
     keys = {chunk.id: chunk.key for chunk in group}
-    rows = _listed(
+    rows = listed(
         query,
         look.wanted - len(look.found),
         now,
@@ -215,53 +174,6 @@ def _open(
     )
     look.jobs += sum(chunk.size for chunk in group)
     look.found += [(Place(keys[chunk], chunk, job), state) for chunk, job, state in rows]
-
-
-def _letters(query: JobQuery, where: Source, start: Place | None, look: _Look, now: datetime) -> bool:
-    """The same over dead letters, which name their jobs."""
-    filtered = bool(query.handler or query.payload)
-    parts = [_telling(part, query) for part in where.walk.parts]
-    walk = replace(where.walk, parts=parts)
-    at = None
-    if start is not None:
-        at = (start.key, start.job - 1 if walk.descending else start.job + 1)
-    for step in _steps() if filtered else iter([look.wanted] * (LOOK_ROWS // look.wanted)):
-        page = walk.rows(("handler",), at, step)
-        look.rows += len(page)
-        keys = {job: key for key, job, handler in page if query.handler in ("", handler)}
-        if keys:
-            look.jobs += len(keys)
-            rows = _listed(replace(query, error=""), look.wanted - len(look.found), now, jobs=list(keys))
-            look.found += [(Place(keys[job], 0, job), state) for _chunk, job, state in rows]
-        if len(look.found) >= look.wanted or len(page) < step:
-            return False
-        key, job = page[-1][:2]
-        look.last = Place(key, 0, job)
-        at = (key, job - 1 if walk.descending else job + 1)
-        if look.over:
-            return True
-    return True
-
-
-def _telling(rows: Any, query: JobQuery) -> Any:
-    """Dead letters whose error holds a text."""
-    if not query.error:
-        return rows
-    return rows.filter(Q(message__icontains=query.error) | Q(error_class__icontains=query.error))
-
-
-def _listed(query: JobQuery, limit: int, now: datetime, **values: Any) -> list[tuple[int, int, str]]:
-    usual = {"chunks": [], "jobs": [], "low": 0, "high": LAST_ID, "descending": False}
-    wanted = {
-        "state": query.state,
-        "error": query.error,
-        "holds": holds(*query.payload) if query.payload else [],
-        "now": now,
-        "limit": limit,
-    }
-    # So that a statement that took too long is the same error here as where Django has sent it.
-    with connection.wrap_database_errors:
-        return store.rows("job_list", **{**usual, **wanted, **values})
 
 
 def _may_hold(chunk: ChunkRow, query: JobQuery, now: datetime) -> bool:

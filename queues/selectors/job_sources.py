@@ -44,6 +44,13 @@ class Source:
     counted: Sequence["QuerySet[Any]"]
     letters: bool = False
 
+    @property
+    def order(self) -> list[str]:
+        """In which order what is counted is read: that of the index, else a table is read from its beginning."""
+        by_priority = ["priority"] if self.ordered_by == "due" else []
+        sign = "-" if self.walk.descending else ""
+        return [sign + field for field in (*by_priority, self.walk.key, self.walk.tie) if field]
+
 
 def source(query: JobQuery, now: datetime) -> Source:
     """How the list of a query is read. Raises `TooWide`."""

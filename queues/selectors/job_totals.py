@@ -40,7 +40,7 @@ def job_total(query: JobQuery) -> Total | None:
     jobs, exact = 0, True
     of_each = Case(When(_counted(query, now), then=_JOBS.get(query.state, UNENDED)), default=0)
     for part in where.counted:
-        found = part.order_by()[: limit + 1].aggregate(jobs=Sum(of_each), seen=Count("pk"))
+        found = part.order_by(*where.order)[: limit + 1].aggregate(jobs=Sum(of_each), seen=Count("pk"))
         exact = exact and found["seen"] <= limit
         jobs += found["jobs"] or 0
     if query.state == JobState.CANCELLED and query.batch is None:

@@ -5,7 +5,7 @@ what is read is bounded by the parts and the page, however long the tables are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,27 +30,40 @@ class Walk:
     tie: str
     descending: bool
 
-    def rows(self, columns: Sequence[str], start: tuple[int, int] | None, limit: int) -> list[tuple[Any, ...]]:
-        """The first rows at or after a place, given as the numbers of its key and tie: those two, then `columns`."""
+    def rows(
+        self, columns: Sequence[str], start: tuple[int, int] | None, limit: int, *, skip: int = 0
+    ) -> list[tuple[Any, ...]]:
+        """The rows up to `limit` at or after a place, given as the numbers of its key and tie, but for the first ones
+        to `skip`: those two, then `columns`."""
         fields = [self.key, self.tie] if self.key else [self.tie]
         sign = "-" if self.descending else ""
         order = [sign + field for field in fields]
-        cut = [self._from(part, start).order_by(*order).values_list(*fields, *columns)[:limit] for part in self.parts]
+        parts = self.from_place(start).parts
+        # A union is cut as a whole: each of its parts may hold all of the rows.
+        first = slice(skip, limit) if len(parts) == 1 else slice(limit)
+        cut = [part.order_by(*order).values_list(*fields, *columns)[first] for part in parts]
         if not cut:
             return []
-        merged = cut[0] if len(cut) == 1 else cut[0].union(*cut[1:], all=True).order_by(*order)[:limit]
+        merged = cut[0] if len(cut) == 1 else cut[0].union(*cut[1:], all=True).order_by(*order)[skip:limit]
         return [(number(row[0]), *row[1:]) if self.key else (0, *row) for row in merged]
 
-    def _from(self, rows: "QuerySet[Any]", start: tuple[int, int] | None) -> "QuerySet[Any]":
-        if start is None:
-            return rows
-        key, tie = start
-        far, beyond = ("lte", "gt") if self.descending else ("gte", "lt")
+    def from_place(self, start: tuple[int, int] | None) -> "Walk":
+        """The rest of the walk, with the row at the place."""
+        return self if start is None else self._cut(start, *(("lte", "gt") if self.descending else ("gte", "lt")))
+
+    def to_place(self, end: tuple[int, int] | None) -> "Walk":
+        """The walk as far as a place, with the row there."""
+        return self if end is None else self._cut(end, *(("gte", "lt") if self.descending else ("lte", "gt")))
+
+    def _cut(self, place: tuple[int, int], far: str, beyond: str) -> "Walk":
+        key, tie = place
         if not self.key:
-            return rows.filter(**{f"{self.tie}__{far}": tie})
+            return replace(self, parts=[part.filter(**{f"{self.tie}__{far}": tie}) for part in self.parts])
         value = moment(key) if self.key.endswith("_at") else key
         # The plain bound on the key is what the index is entered by; the exclusion only settles ties.
-        return rows.filter(**{f"{self.key}__{far}": value}).exclude(**{self.key: value, f"{self.tie}__{beyond}": tie})
+        ties = {self.key: value, f"{self.tie}__{beyond}": tie}
+        bound = {f"{self.key}__{far}": value}
+        return replace(self, parts=[part.filter(**bound).exclude(**ties) for part in self.parts])
 
 
 def number(value: datetime | int | None) -> int:

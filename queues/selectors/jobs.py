@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import TextField
 from django.db.models.functions import Cast, Left, Length
@@ -33,6 +34,7 @@ class AttemptRow:
     number: int
     kind: str
     worker: str
+    worker_id: UUID
     started_at: datetime | None
     finished_at: datetime
     error_class: str
@@ -62,4 +64,4 @@ def attempts(job_id: int) -> list[AttemptRow]:
     )
     # Not by a join: the row of a worker that is long gone may have been purged.
     workers = dict(Worker.objects.filter(pk__in={row["worker_id"] for row in found}).values_list("pk", "name"))
-    return [AttemptRow(worker=workers.get(row.pop("worker_id"), ""), **row) for row in found]
+    return [AttemptRow(worker=workers.get(row["worker_id"], ""), **row) for row in found]

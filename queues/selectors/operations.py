@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from queues.domain.operating import DEEDS, Action, Deed, command_line, option_words
 from queues.models import Operation, OperationItem
+from queues.services import delete
 
 PAGE_SIZE = 50
 SKIPPED_SHOWN = 20
@@ -69,7 +71,13 @@ class OperationRow:
     @property
     def aim(self) -> dict[str, str]:
         """The new priority or queue, in words."""
-        return option_words(self.options)
+        return option_words(self.options) if self.deed else {}
+
+    @property
+    def begins(self) -> datetime | None:
+        """When it begins, where it waits: a batch lies in the trash for a while."""
+        moment = self.options.get("begins")
+        return datetime.fromisoformat(moment) if moment and self.running and not self.done else None
 
     @property
     def command(self) -> str:
@@ -112,7 +120,8 @@ def operation(operation_id: int) -> OperationRow | None:
 
 def running_operations(limit: int = PAGE_SIZE) -> list[OperationRow]:
     """Those that go on, the oldest first: that is the order in which they are worked off."""
-    return [_row(found) for found in Operation.objects.filter(state="running").order_by("pk")[:limit]]
+    running = Operation.objects.filter(delete.not_waiting(timezone.now()), state="running")
+    return [_row(found) for found in running.order_by("pk")[:limit]]
 
 
 def operation_page(*, before: int | None = None, after: int | None = None) -> OperationPage:

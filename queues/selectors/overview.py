@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Sum
+from django.db.models import Count
 
 from queues.domain.states import BatchState, RunState, StopReason, WorkerState
 from queues.models import Batch, Chunk, Queue, Run
@@ -35,12 +35,15 @@ class Stopped:
     cause: int | None
 
 
-def arrived(since: datetime, until: datetime) -> int:
-    """Jobs enqueued in [since, until) into any queue; what comes again after a failure is not counted. Two queries."""
+def arrived(since: datetime, until: datetime) -> dict[int, int]:
+    """Jobs enqueued in [since, until) by queue; what comes again after a failure is not counted. Two queries."""
     queues = list(Queue.objects.values_list("pk", flat=True))
     # The queues as values: one range of the index (queue, created_at, id) for each.
     born = Chunk.objects.filter(queue__in=queues, created_at__gte=since, created_at__lt=until, span__isnull=False)
-    return int(born.order_by()[:ARRIVALS].aggregate(jobs=Sum("span"))["jobs"] or 0)
+    found: dict[int, int] = {}
+    for queue, span in born.order_by().values_list("queue_id", "span")[:ARRIVALS]:
+        found[queue] = found.get(queue, 0) + (span or 0)
+    return found
 
 
 def slots(now: datetime) -> Slots:

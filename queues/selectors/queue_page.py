@@ -141,9 +141,12 @@ def next_chunks(queue: int, now: datetime) -> list[NextChunk]:
     ]
 
 
-def arrivals(queue: int, since: datetime, bucket: int) -> Arrivals:
-    """Jobs enqueued since then, by buckets of so many seconds: what comes again after a failure is not counted."""
+def arrivals(queue: int, since: datetime, bucket: int, until: datetime | None = None) -> Arrivals:
+    """Jobs enqueued since then, or between the two times, by buckets of so many seconds: what comes again after a
+    failure is not counted."""
     born = Chunk.objects.filter(queue=queue, created_at__gte=since)
+    if until is not None:
+        born = born.filter(created_at__lt=until)
     most = born.order_by("-created_at", "-pk").values_list("created_at", flat=True)[ARRIVALS : ARRIVALS + 1]
     cut = next(iter(most), None)
     if cut is not None:

@@ -75,6 +75,11 @@ def running(*, queue: str = "", workers: Iterable[UUID] | None = None, limit: in
     return _rows(rows.order_by("started_at", "pk")[:limit])
 
 
+def runs(ids: Iterable[int]) -> dict[int, RunRow]:
+    """Some runs, whatever has become of them; those that were forgotten are missing."""
+    return {row.id: row for row in _rows(Run.objects.filter(pk__in=list(ids)))}
+
+
 def run_page(
     query: RunQuery, *, before: timeline.Place | None = None, after: timeline.Place | None = None
 ) -> timeline.Page[RunRow]:
@@ -104,11 +109,11 @@ def lost_since(since: datetime) -> dict[UUID, int]:
 
 
 def _rows(found: "QuerySet[Run] | list[Run]") -> list[RunRow]:
-    runs = list(found)
+    listed = list(found)
     # Not by joins: a row that is gone must not take its runs out of the list.
-    queues = dict(Queue.objects.filter(pk__in={run.queue_id for run in runs}).values_list("pk", "name"))
-    workers = dict(Worker.objects.filter(pk__in={run.worker_id for run in runs}).values_list("pk", "name"))
-    return [_row(run, queues.get(run.queue_id, ""), workers.get(run.worker_id, "")) for run in runs]
+    queues = dict(Queue.objects.filter(pk__in={run.queue_id for run in listed}).values_list("pk", "name"))
+    workers = dict(Worker.objects.filter(pk__in={run.worker_id for run in listed}).values_list("pk", "name"))
+    return [_row(run, queues.get(run.queue_id, ""), workers.get(run.worker_id, "")) for run in listed]
 
 
 def _row(run: Run, queue: str, worker: str) -> RunRow:

@@ -84,6 +84,32 @@ def by_health(now: datetime, *, limit: float = HEALTHY_FOR) -> tuple[QuerySet[Wo
     return here.filter(heartbeat_at__gte=heard), here.filter(heartbeat_at__lt=heard)
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Workers that should be there, by how lately they were heard of."""
+
+    healthy: int
+    silent: int
+    dead: int
+
+    @property
+    def all(self) -> int:
+        """All of them."""
+        return self.healthy + self.silent + self.dead
+
+
+def tally(now: datetime) -> Health:
+    """How many workers that have not stopped are of each health. One query."""
+    beat, dead = now - timedelta(seconds=HEALTHY_FOR), now - timedelta(seconds=DEAD_AFTER)
+    healthy, silent = Q(heartbeat_at__gte=beat), Q(heartbeat_at__lt=beat, heartbeat_at__gte=dead)
+    counts = Worker.objects.exclude(state=WorkerState.STOPPED).aggregate(
+        healthy=Count("pk", filter=healthy),
+        silent=Count("pk", filter=silent),
+        dead=Count("pk", filter=Q(heartbeat_at__lt=dead)),
+    )
+    return Health(**counts)
+
+
 def listed(now: datetime, *, stopped: bool = False, window: timedelta = WINDOW) -> list[Seen]:
     """The workers that should be there, last heard of first; with `stopped` also those that have left. Two queries."""
     rows = Worker.objects.order_by("-heartbeat_at", "pk")

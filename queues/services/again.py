@@ -8,7 +8,7 @@ from django.conf import settings
 
 from queues import store
 from queues.domain.payload import JsonText
-from queues.models import Batch, Operation
+from queues.models import Batch, Operation, batch_id
 from queues.selectors.id_pages import id_pages
 from queues.services import audit, operate
 from queues.services.enqueue import enqueue_batch
@@ -33,7 +33,7 @@ def retry_batch(
     """
     if which not in WHICH:
         raise RetryRefused(f"which: {which!r} is not one of {', '.join(WHICH)}")
-    number = batch.pk if isinstance(batch, Batch) else batch
+    number = batch_id(batch)
     found = Batch.objects.select_related("queue").filter(pk=number).first()
     if found is None:
         raise RetryRefused(f"unknown batch {number}")

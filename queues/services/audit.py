@@ -1,8 +1,16 @@
 """Who changed what, why and with what outcome: written in the transaction of the change."""
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from queues import store
 from queues.models import AuditEntry
+from queues.selectors.clock import database_now
+
+BEAT = "beat"
+# What the system does again and again is one entry an hour.
+ADDED_UP = timedelta(hours=1)
 
 
 def record(*, actor: str, source: str, action: str, target: str, reason: str = "", **outcome: Any) -> AuditEntry:
@@ -10,3 +18,25 @@ def record(*, actor: str, source: str, action: str, target: str, reason: str = "
     return AuditEntry.objects.create(
         actor=actor[:150], source=source, action=action, target=target[:200], reason=reason[:300], outcome=outcome
     )
+
+
+def was_told(*, action: str, target: str, since: datetime) -> bool:
+    """Whether there is an entry of this since then."""
+    return AuditEntry.objects.filter(at__gte=since, action=action, target=target).exists()
+
+
+def add_up(*, action: str, target: str, counts: Mapping[str, int]) -> None:
+    """Note what the system itself has done: added to its entry of this hour, or as a new one. Nothing for nothing."""
+    told: dict[str, Any] = {name: count for name, count in counts.items() if count}
+    if not told:
+        return
+    now = database_now()
+    recent = AuditEntry.objects.filter(at__gte=now - ADDED_UP, source=BEAT, action=action, target=target)
+    with store.atomic():
+        entry = recent.select_for_update(no_key=True).order_by("-at", "-pk").first()
+        if entry is None:
+            record(actor="system", source=BEAT, action=action, target=target, **told, until=now.isoformat())
+            return
+        entry.outcome |= {name: entry.outcome.get(name, 0) + count for name, count in told.items()}
+        entry.outcome["until"] = now.isoformat()
+        entry.save(update_fields=["outcome"])

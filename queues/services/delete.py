@@ -3,12 +3,14 @@
 An operation of its own is written first, with the audit: from then on the deletion goes on until it is done, whoever
 dies meanwhile. Each round takes whole chunks with all of their jobs and lowers the counts of the batch by what they
 held, in one transaction: a batch that is half deleted is a smaller, sound one. Runs stay, as figures of the past.
+With `keep` the batch lies in the trash so long before the first round, and can be brought back.
 """
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -30,11 +32,14 @@ class DeleteRefused(ValueError):
     """The batch cannot be deleted: the message says why. Nothing was changed."""
 
 
-def delete_batch(*, batch_id: int, actor: str, source: str, reason: str = "") -> Operation:
+def delete_batch(
+    *, batch_id: int, actor: str, source: str, reason: str = "", keep: timedelta | None = None
+) -> Operation:
     """Begin to delete a finished batch and its parts; the operation that does it, in the background, round by round.
 
-    A deletion that has begun already goes on. Raises `DeleteRefused` while jobs of it run or wait, or another batch
-    waits for it.
+    With `keep` it begins after that time, and until then `restore_batch` takes it back. A deletion that has begun
+    already goes on; without `keep`, one that waits begins now. Raises `DeleteRefused` while jobs of it run or wait,
+    or another batch waits for it.
     """
 
     def work() -> Operation:
@@ -42,16 +47,19 @@ def delete_batch(*, batch_id: int, actor: str, source: str, reason: str = "") ->
             batch, members = _held(batch_id)
             if batch is None:
                 raise DeleteRefused(f"unknown batch {batch_id}")
-            begun = Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch_id}).first()
+            deletions = Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch_id})
+            begun = deletions.select_for_update(no_key=True).first()
             if begun is not None:
-                return begun
+                return begun if keep else _at_once(begun, actor, source, reason)
             _check(batch, members)
+            begins_at = {"begins": (timezone.now() + keep).isoformat()} if keep else {}
             operation = Operation.objects.create(
                 action=ACTION,
                 selection={"batch": batch_id},
                 actor=actor[:150],
                 source=source,
                 reason=reason[:300],
+                options={"name": batch.name, **begins_at},
                 total=batch.total,
             )
             audit.record(
@@ -64,15 +72,71 @@ def delete_batch(*, batch_id: int, actor: str, source: str, reason: str = "") ->
                 name=batch.name,
                 jobs=batch.total,
                 parts=len(members) - 1,
+                **begins_at,
             )
             return operation
 
     return store.repeated(work)
 
 
+def restore_batch(*, batch_id: int, actor: str, source: str, reason: str = "") -> None:
+    """Take a batch out of the trash: nothing of it has gone. Raises `DeleteRefused`."""
+    with store.atomic():
+        waiting = Operation.objects.select_for_update(no_key=True).filter(
+            action=ACTION, state="running", selection={"batch": batch_id}
+        )
+        operation = waiting.first()
+        if operation is None or begins(operation) is None or operation.changed:
+            raise DeleteRefused(f"batch {batch_id} is not in the trash")
+        _end(operation, "cancelled")
+        audit.record(
+            actor=actor,
+            source=source,
+            action="restore batch",
+            target=f"batch {batch_id}",
+            reason=reason,
+            operation=operation.pk,
+        )
+
+
+def begins(operation: Operation) -> datetime | None:
+    """When a deletion begins that was told to wait; None for one that was not."""
+    moment = operation.options.get("begins")
+    return datetime.fromisoformat(moment) if moment else None
+
+
+def deleted(batch: int) -> bool:
+    """Whether a batch is in the trash, or is being removed."""
+    return Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch}).exists()
+
+
+def not_waiting(now: datetime) -> Q:
+    """Operations that may go on: all but deletions of batches that lie in the trash."""
+    return Q(options__begins__isnull=True) | Q(options__begins__lte=now.isoformat())
+
+
+def waits(operation: Operation) -> bool:
+    """Whether a deletion has not begun, because its batch lies in the trash."""
+    moment = begins(operation)
+    return moment is not None and moment > timezone.now()
+
+
+def _at_once(operation: Operation, actor: str, source: str, reason: str) -> Operation:
+    """Let a deletion that waits begin."""
+    if operation.options.pop("begins", None):
+        operation.save(update_fields=["options"])
+        target = f"batch {operation.selection['batch']}"
+        audit.record(
+            actor=actor, source=source, action="delete batch", target=target, reason=reason, operation=operation.pk
+        )
+    return operation
+
+
 def delete_round(*, operation: Operation) -> bool:
     """Do one round of a deletion whose operation the caller holds; whether there is more to do."""
     number = operation.selection["batch"]
+    if waits(operation):
+        return False
     store.statement_timeout(TIMEOUT_MS)
     batch, members = _held(number)
     if batch is None:

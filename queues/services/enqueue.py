@@ -10,8 +10,8 @@ from django.conf import settings
 from queues import codec, store
 from queues.domain.payload import DEFAULT_RULES, PayloadError, PayloadRules
 from queues.domain.states import AfterPolicy, FailureMode, Priority
-from queues.models import Batch
-from queues.services import announce, enqueue_limit, events, stages
+from queues.models import Batch, batch_id
+from queues.services import announce, audit, delete, enqueue_limit, events, stages
 from queues.services.feed import (
     BadPayload,
     EnqueueError,
@@ -135,6 +135,8 @@ def enqueue_batch(
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= settings.BATCH_MAX_JOBS:
         raise EnqueueError(f"chunk_size: a whole number of 1 to {settings.BATCH_MAX_JOBS}, not {size!r}")
     level = lane.priority if priority is None else parse_priority(priority)
+    if key is not None and not callable(key):
+        raise EnqueueError(f"key: a function that makes a payload's key, not {key!r:.60}")
     if open and (split or key is not None):
         raise EnqueueError("open: an open batch can neither be split nor have unique keys")
     items = _some(payloads, split, may_be_empty=open)
@@ -165,7 +167,7 @@ def add_jobs(batch: Batch | int, payloads: Iterable[Any]) -> int:
     items = _some(payloads, False, may_be_empty=False)
     with store.atomic():
         target, total = _open_target(batch)
-        intake = Intake(batch.pk if isinstance(batch, Batch) else batch)
+        intake = Intake(batch_id(batch))
         _gate(target)
         _fill(items, target, intake, settings.BATCH_MAX_JOBS - total)
         _complete(intake, sealed=False)
@@ -173,21 +175,27 @@ def add_jobs(batch: Batch | int, payloads: Iterable[Any]) -> int:
     return intake.total
 
 
-def seal(batch: Batch | int) -> None:
-    """Close an open batch: its jobs get ready, and it ends when they have. Raises `EnqueueError`."""
+def seal(batch: Batch | int, *, actor: str = "", source: str = "api", reason: str = "") -> None:
+    """Close an open batch: its jobs get ready, and it ends when they have. Raises `EnqueueError`.
+
+    Where a person does it, `actor`, it leaves an entry in the activity list.
+    """
     with store.atomic():
         target, total = _open_target(batch)
         if not total:
             raise EnqueueError("a batch needs at least one job")
-        number = batch.pk if isinstance(batch, Batch) else batch
+        number = batch_id(batch)
         intake = Intake(number)
         _complete(intake, sealed=True)
         stages.unseal(batch=number)
         announce.announce(queue_id=target.queue_id)
+        if actor:
+            said = {"actor": actor, "source": source, "reason": reason}
+            audit.record(action="seal batch", target=f"batch {number}", **said, jobs=total)
 
 
 def _open_target(batch: Batch | int) -> tuple[Target, int]:
-    number = batch.pk if isinstance(batch, Batch) else batch
+    number = batch_id(batch)
     found = store.row("lock_open_batch", batch=number)
     if found is None or found[6]:
         raise EnqueueError(f"batch {number} is not open")
@@ -294,6 +302,8 @@ def _new_or_same(head: dict[str, Any], target: Target, items: Iterator[Any], wri
             raise EnqueueError(f"idempotency_key: {key!r} is being enqueued by another transaction") from None
     if first is None or first[1] != _content_hash(items, target):
         raise EnqueueError(f"idempotency_key: {key!r} belongs to a batch with other content")
+    if delete.deleted(int(first[0])):
+        raise EnqueueError(f"idempotency_key: {key!r} belongs to batch {first[0]}, which is deleted: restore it")
     return int(first[0])
 
 

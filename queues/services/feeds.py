@@ -10,6 +10,7 @@ from queues.domain.payload import DEFAULT_RULES, JsonText
 from queues.services.feed import EnqueueError
 
 FORMATS = ("jsonl", "csv")
+MOST_COLUMNS = 1_000
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 
 
@@ -112,7 +113,11 @@ class Feed:
 def _header(row: list[str], line: int) -> list[str]:
     if not row or not all(row):
         raise EnqueueError(f"line {line}: the header has a column without a name")
-    for place, name in enumerate(row):
-        if name in row[:place]:
-            raise EnqueueError(f"line {line}: the header has the column {name!r} twice")
+    if len(row) > MOST_COLUMNS:
+        raise EnqueueError(f"line {line}: the header has {len(row):,} columns; at most {MOST_COLUMNS:,}")
+    seen: set[str] = set()
+    for name in row:
+        if name in seen:
+            raise EnqueueError(f"line {line}: the header has the column {name!r:.80} twice")
+        seen.add(name)
     return row

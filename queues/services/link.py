@@ -3,7 +3,7 @@
 from queues import store
 from queues.domain.stages import DEEPEST, fits, path
 from queues.domain.states import ChunkState, HeldWhy
-from queues.models import Batch, BatchLink, Chunk
+from queues.models import Batch, BatchLink, Chunk, batch_id
 from queues.services import audit
 
 # Batches behind one that are looked at for a circle.
@@ -39,10 +39,10 @@ def link(before: Batch | int, after: Batch | int, *, actor: str = "", source: st
 
 
 def _number(batch: Batch | int) -> int:
-    number = batch.pk if isinstance(batch, Batch) else batch
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 2**63:
-        raise LinkRefused(f"a batch or its id is needed, not {number!r:.60}")
-    return number
+    try:
+        return batch_id(batch)
+    except TypeError as error:
+        raise LinkRefused(str(error)) from None
 
 
 def _behind(first: int, second: int) -> set[int]:

@@ -5,6 +5,7 @@ them in the same transaction, so it can be repeated by anybody after a crash, an
 running are left for a later pass.
 """
 
+import logging
 from time import monotonic
 from typing import Any
 
@@ -20,11 +21,15 @@ from queues.services import audit, delete, finish
 from queues.services.operation_round import DONE, Round
 from queues.services.selection import MOST, OperationRefused, Selection
 
+log = logging.getLogger(__name__)
+
 __all__ = ["Action", "OperationRefused", "Selection", "advance", "advance_all", "cancel_operation", "start", "undo"]
 
 ROUND = 500
 # How long one ring may keep the control worker, which has other errands.
 RING_SECONDS = 3.0
+# Operations that one ring goes through.
+MOST_RUNNING = 1_000
 # Selections up to this size are worked off by the caller, larger ones in the background.
 AT_ONCE = 1_000
 
@@ -137,13 +142,22 @@ def undo(*, operation_id: int, actor: str, source: str, reason: str = "") -> Ope
 
 
 def advance_all() -> int:
-    """Go on with every running operation, round by round, for `RING_SECONDS` at most; returns the rounds made."""
+    """Go on with every running operation, round by round, for `RING_SECONDS` at most; returns the rounds made.
+
+    One that meets a lock, a deadlock or its time limit is left for the next ring, and holds up no other.
+    """
     rounds, until = 0, monotonic() + RING_SECONDS
-    for operation in Operation.objects.filter(state="running").order_by("pk").values_list("pk", flat=True):
-        while advance(operation_id=operation):
-            rounds += 1
-            if monotonic() > until:
-                return rounds
+    running = Operation.objects.filter(delete.not_waiting(timezone.now()), state="running")
+    for operation in list(running.order_by("pk").values_list("pk", flat=True)[:MOST_RUNNING]):
+        try:
+            while advance(operation_id=operation):
+                rounds += 1
+                if monotonic() > until:
+                    return rounds
+        except store.DATABASE_ERRORS as error:
+            if not store.held_up(error):
+                raise
+            log.warning("operation %s goes on at the next ring: %s", operation, error)
     return rounds
 
 

@@ -85,7 +85,7 @@ def remove_recurring(*, name: str, actor: str, source: str) -> None:
         audit.record(actor=actor, source=source, action="remove recurring", target=f"recurring {name}"[:200])
 
 
-def enable_recurring(*, name: str, enabled: bool, actor: str, source: str) -> None:
+def enable_recurring(*, name: str, enabled: bool, actor: str, source: str, reason: str = "") -> None:
     """Let a recurring batch come, or rest. Raises `RecurringRefused`.
 
     What was due while it rested is not made up for.
@@ -95,10 +95,10 @@ def enable_recurring(*, name: str, enabled: bool, actor: str, source: str) -> No
         if row.enabled != enabled:
             Recurring.objects.filter(pk=row.pk).update(enabled=enabled, next_due_at=None)
             action = "enable recurring" if enabled else "disable recurring"
-            audit.record(actor=actor, source=source, action=action, target=f"recurring {name}"[:200])
+            audit.record(actor=actor, source=source, action=action, target=f"recurring {name}"[:200], reason=reason)
 
 
-def run_recurring(*, name: str, actor: str, source: str) -> Batch:
+def run_recurring(*, name: str, actor: str, source: str, reason: str = "") -> Batch:
     """Make its batch now, apart from its schedule. Raises `RecurringRefused`, also for what its source raises, or
     `EnqueueError`.
     """
@@ -113,9 +113,8 @@ def run_recurring(*, name: str, actor: str, source: str) -> Batch:
         if batch is None:
             raise RecurringRefused(f"recurring {name!r}: its source has nothing to do")
         Batch.objects.filter(pk=batch.pk).update(recurring=row)
-        audit.record(
-            actor=actor, source=source, action="run recurring", target=f"recurring {name}"[:200], batch=batch.pk
-        )
+        target = f"recurring {name}"[:200]
+        audit.record(actor=actor, source=source, action="run recurring", target=target, reason=reason, batch=batch.pk)
         return batch
 
 

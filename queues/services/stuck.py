@@ -17,6 +17,8 @@ from queues.services.workers import SILENT_AFTER
 # Well beyond what the rings (reap every 2 s, finish every 5 s, drive every second) may take on a busy machine.
 PATIENCE = timedelta(seconds=60)
 ARCHIVE_PATIENCE = timedelta(hours=1)
+MOST_HELD = 100
+OVER = {"paused": "paused, but it is not", "open": "open, but it is sealed"}
 MANY_FAILURES = 3
 # Chunk rows of each queue that are looked at for their handlers.
 LOOKED_AT = 5_000
@@ -32,7 +34,8 @@ def check_stuck() -> list[Problem]:
         *_silent_workers(now),
         *check_standstill(now, PATIENCE),
         *_handlers(),
-        *_archiving(now),
+        *check_archiving(now),
+        *_held_for_nothing(),
         *check_slots(),
         *check_keys(),
     ]
@@ -103,7 +106,8 @@ def _handlers() -> Iterator[Problem]:
             )
 
 
-def _archiving(now: datetime) -> Iterator[Problem]:
+def check_archiving(now: datetime) -> Iterator[Problem]:
+    """Queues of which something should have been archived an hour ago; one query for each."""
     patience = ARCHIVE_PATIENCE.total_seconds()
     for queue in Queue.objects.all():
         cancelled = queue.archive_cancelled_after
@@ -122,6 +126,12 @@ def _archiving(now: datetime) -> Iterator[Problem]:
             since = _ago(now, page[0][1])
             message = f"chunk {page[0][0]} ended {since} ago and is not archived: is `archive` rung?"
             yield Problem("archive", f"queue {queue.name}", message, warning=True)
+
+
+def _held_for_nothing() -> Iterator[Problem]:
+    for batch, why, chunks, jobs in store.rows("check_held", limit=MOST_HELD):
+        subject = f"batch {batch}" if batch else "single jobs"
+        yield Problem("held", subject, f"{jobs:,} jobs in {chunks:,} chunks are held because it is {OVER[why]}")
 
 
 def _ago(now: datetime, moment: datetime) -> str:

@@ -6,10 +6,13 @@ from django.db import transaction
 
 from queues import handlers
 from queues.models import Queue, QueueSlot
+from queues.services import audit
 
 
-def sync_queues() -> list[str]:
+def sync_queues(*, actor: str = "", source: str = "api") -> list[str]:
     """Create the declared queues that have no row; returns their names. Rows that exist keep their policy.
+
+    Where somebody is named, `actor`, each new one is an entry in the activity list.
 
     Raises `DeclarationError` for a declared value that a queue cannot have.
     """
@@ -18,6 +21,8 @@ def sync_queues() -> list[str]:
         for declared in handlers.declared_queues():
             if sync_queue(declared=declared):
                 made.append(declared.name)
+                if actor:
+                    audit.record(actor=actor, source=source, action="create queue", target=declared.name)
         for queue in Queue.objects.filter(max_runs__isnull=False):
             sync_slots(queue=queue)
     return made

@@ -1,16 +1,17 @@
 """Why a batch is not finished: the facts, read in a bounded number of rows, for `queues.domain.unfinished`."""
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Min, Q, Sum
 
 from queues.domain import unfinished
-from queues.domain.states import UNFINISHED, BatchState, ChunkState, HeldWhy, RunState
+from queues.domain.states import UNFINISHED, BatchState, ChunkState, HeldWhy, RunState, WorkerState
 from queues.domain.unfinished import Answer, Before, Facts, Pause, RunFact
 from queues.models import Batch, BatchLink, Chunk, Queue, Run, Worker
 from queues.selectors.expressions import UNENDED
+from queues.selectors.worker_health import HEALTHY_FOR
 from queues.services import standstill
 
 # Runs and batches before it that are looked at; the sentence names one of each.
@@ -34,6 +35,7 @@ def _facts(batch: Batch, now: datetime) -> Facts:
     waits = BatchLink.objects.filter(after__in=after, before__state=BatchState.RUNNING)
     before = waits.order_by("before_id").values_list("before_id", "before__name", "before__stage")[:BEFORE]
     parked = Chunk.objects.filter(batch__in=members, state=ChunkState.PARKED, held_why=HeldWhy.DEAD)
+    stands = _standing(queue.name, now) if sums["due"] else ("", "")
     return Facts(
         now=now,
         stop_reason=batch.stop_reason,
@@ -41,11 +43,14 @@ def _facts(batch: Batch, now: datetime) -> Facts:
         pause=_pause(held_by),
         queue=queue.name,
         queue_pause=_pause(queue) if queue.paused_until is None or queue.paused_until > now else None,
-        queue_stands=_standing(queue.name, now) if sums["due"] else ("", ""),
+        queue_stands=stands,
+        suspended=_suspended(queue.name, now) if stands[0] == "workers" else [],
+        pending_hand_over=batch.queued_at is None,
+        hand_over_error=queue.hint_error if queue.hint_failures else "",
         later_at=next_at.get("later"),
         retrying_at=next_at.get("retrying"),
         dead=parked.aggregate(jobs=Sum("size"))["jobs"] or 0,
-        runs=_runs(members),
+        runs=_runs(members, now),
         before=[Before(*row) for row in before],
         **sums,
     )
@@ -78,15 +83,28 @@ def _chunks(members: list[int], now: datetime) -> tuple[dict[str, int], dict[str
     return sums, next_at, queues
 
 
-def _runs(members: list[int]) -> list[RunFact]:
+def _runs(members: list[int], now: datetime) -> list[RunFact]:
     leased = Chunk.objects.filter(batch__in=members, state=ChunkState.LEASED)
     ids = [run for run in leased.values_list("run_id", flat=True).distinct()[:RUNS] if run is not None]
     rows = list(Run.objects.filter(pk__in=ids, state=RunState.RUNNING).order_by("started_at"))
-    names = dict(Worker.objects.filter(pk__in={row.worker_id for row in rows}).values_list("pk", "name"))
-    return [
-        RunFact(row.pk, names.get(row.worker_id, ""), row.started_at.astimezone(UTC), row.lease_until.astimezone(UTC))
-        for row in rows
-    ]
+    workers = Worker.objects.in_bulk({row.worker_id for row in rows})
+    return [_run(row, workers.get(row.worker_id), now) for row in rows]
+
+
+def _run(row: Run, worker: Worker | None, now: datetime) -> RunFact:
+    started, lease_until = row.started_at.astimezone(UTC), row.lease_until.astimezone(UTC)
+    if worker is None:
+        return RunFact(row.pk, "", started, lease_until)
+    heard = worker.heartbeat_at.astimezone(UTC)
+    silent = heard if now - heard > timedelta(seconds=HEALTHY_FOR) else None
+    return RunFact(row.pk, worker.name, started, lease_until, str(worker.pk), silent)
+
+
+def _suspended(name: str, now: datetime) -> list[tuple[str, str]]:
+    """Living workers that take work of this queue and are suspended, by name."""
+    living = Worker.objects.filter(state=WorkerState.SUSPENDED, heartbeat_at__gte=now - standstill.SILENT)
+    rows = living.order_by("name", "pk").values_list("pk", "name", "queues")[:RUNS]
+    return [(str(pk), worker) for pk, worker, queues in rows if not queues or name in queues]
 
 
 def _standing(name: str, now: datetime) -> tuple[str, str]:

@@ -6,24 +6,50 @@ rings asks again at once while more is left: at the end of the line, behind the 
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
+from queues.services import audit
 from queues.services.archive import archive as archive_jobs
 from queues.services.purge import purge as purge_rows
 
 SLICE = 0.3
+ARCHIVE, PURGE = "archive jobs", "purge"
+EVERYTHING = "what is past its time"
 
 
 def archive() -> bool:
     """Move finished jobs out of the hot tables for a slice of time; whether more is left."""
-    return _slice(lambda: archive_jobs(seconds=SLICE))
+
+    def work() -> dict[str, int]:
+        return {"jobs": archive_jobs(seconds=SLICE)}
+
+    return _slice(work, ARCHIVE)
 
 
 def purge() -> bool:
     """Drop what is past its retention for a slice of time; whether more is left."""
-    return _slice(lambda: sum(purge_rows(seconds=SLICE).values()))
+    return _slice(lambda: purge_rows(seconds=SLICE), PURGE)
 
 
-def _slice(work: Callable[[], int]) -> bool:
+def archive_all(*, actor: str, source: str, progress: Callable[[int], None] | None = None) -> int:
+    """Archive for a person until nothing is left; returns how many jobs."""
+    moved = archive_jobs(seconds=None, progress=progress)
+    audit.record(actor=actor, source=source, action=ARCHIVE, target=EVERYTHING, jobs=moved)
+    return moved
+
+
+def purge_all(*, actor: str, source: str, progress: Callable[[str, int], None] | None = None) -> dict[str, int]:
+    """Purge for a person until nothing is left; returns how much of what."""
+    removed = purge_rows(seconds=None, progress=progress)
+    told: dict[str, Any] = {name: count for name, count in removed.items() if count}
+    audit.record(actor=actor, source=source, action=PURGE, target=EVERYTHING, **told)
+    return removed
+
+
+def _slice(work: Callable[[], dict[str, int]], action: str) -> bool:
     """Work that ends early has nothing left; what moved nothing in its time would not next time either."""
     until = monotonic() + SLICE
-    return work() > 0 and monotonic() >= until
+    done = work()
+    more = sum(done.values()) > 0 and monotonic() >= until
+    audit.add_up(action=action, target=EVERYTHING, counts=done)
+    return more

@@ -7,6 +7,7 @@ from typing import Any
 from queues.management.base import OperatorCommand, UsageError, an_id, operator
 from queues.selectors.archive import archive_statistics
 from queues.services import archive
+from queues.services.upkeep import archive_all
 
 
 class Command(OperatorCommand):
@@ -42,7 +43,7 @@ class Command(OperatorCommand):
 
     def _archive(self) -> None:
         with self.progress("archive", self._jobs_due()) as bar:
-            jobs = archive.archive(seconds=None, progress=bar.at)
+            jobs = archive_all(actor=operator(), source="command", progress=bar.at)
         if self.as_json:
             self.document({"jobs": jobs})
         self.say(f"{jobs:,} jobs archived")

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from queues.domain.states import BatchState, JobState
 from queues.management import batch_graph, batch_lists
 from queues.management.base import OperatorCommand, a_count, an_id, operator
-from queues.selectors import batches
+from queues.selectors import batches, trash
 from queues.services import batch_pause, cancel, delete
 from queues.services.enqueue import seal
 
@@ -44,6 +44,8 @@ class Command(OperatorCommand):
         wait.add_argument("--timeout", type=a_count, help="seconds to wait at most")
         stop = verbs.add_parser("cancel", help="what waits ends now, what runs stops before its next job")
         away = verbs.add_parser("delete", help="a finished batch, with everything of it; cannot be undone")
+        away.add_argument("--trash", action="store_true", help="keep it for a while, so that it can be restored")
+        back = verbs.add_parser("restore", help="take a deleted batch out of the trash")
         again = verbs.add_parser("retry", help="what died goes back with all its attempts; or all jobs, as a new batch")
         again.add_argument("--all", action="store_true", help="all jobs, also archived ones, as a new batch")
         tie = verbs.add_parser("link", help="another batch, not yet started, waits for the end of this one")
@@ -52,7 +54,7 @@ class Command(OperatorCommand):
         hold = verbs.add_parser("pause", help="nothing more of it starts; what runs is finished")
         go = verbs.add_parser("resume", help="let a paused one go on")
         shut = verbs.add_parser("seal", help="an open one takes no more jobs, and starts")
-        for verb in (stop, away, again, tie, hold, go):
+        for verb in (stop, away, back, again, tie, hold, go, shut):
             verb.add_argument("--reason", default="")
         for verb in (stop, away, again):
             verb.add_argument("--yes", action="store_true", help="do not ask")
@@ -62,9 +64,9 @@ class Command(OperatorCommand):
         for verb in (jobs, errors):
             verb.add_argument("--after", type=an_id, default=0, metavar="JOB", help="go on after this one")
             verb.add_argument("--limit", type=a_count, default=1_000, help="most to list (%(default)s)")
-        for verb in (one, wait, stop, away, again, jobs, errors, hold, go, shut):
+        for verb in (one, wait, stop, away, back, again, jobs, errors, hold, go, shut):
             verb.add_argument("batch", type=an_id)
-        for verb in (every, one, wait, stop, away, again, tie, jobs, errors, hold, go, shut):
+        for verb in (every, one, wait, stop, away, back, again, tie, jobs, errors, hold, go, shut):
             super().add_arguments(verb)
 
     def answer(self, options: dict[str, Any]) -> int | None:
@@ -84,10 +86,13 @@ class Command(OperatorCommand):
             batch_lists.show(self, row)
         elif verb == "delete":
             self._delete(row, options)
+        elif verb == "restore":
+            delete.restore_batch(batch_id=row.id, actor=operator(), source="command", reason=options["reason"])
+            self._tell(row, restored=True)
         elif verb in HOLDS:
             self._hold(row, verb, options["reason"])
         elif verb == "seal":
-            seal(row.id)
+            seal(row.id, actor=operator(), source="command", reason=options["reason"])
             self._tell(row, sealed=True)
         elif verb in ("retry", "link"):
             (batch_graph.retry if verb == "retry" else batch_graph.tie)(self, row, options)
@@ -145,9 +150,16 @@ class Command(OperatorCommand):
         )
 
     def _delete(self, row: batches.BatchRow, options: dict[str, Any]) -> None:
+        kept = trash.kept() if options["trash"] else None
         if row.state is not BatchState.RUNNING:
-            self.confirm(f"Delete batch {row.id} and its {row.total:,} jobs for good?", yes=options["yes"])
-        operation = delete.delete_batch(batch_id=row.id, actor=operator(), source="command", reason=options["reason"])
+            for_good = "" if kept else " for good"
+            self.confirm(f"Delete batch {row.id} and its {row.total:,} jobs{for_good}?", yes=options["yes"])
+        operation = delete.delete_batch(
+            batch_id=row.id, actor=operator(), source="command", reason=options["reason"], keep=kept
+        )
+        if delete.waits(operation):
+            self._tell(row, trashed=True)
+            return
         batch_lists.work_off(self, operation, f"delete batch {row.id}")
 
 

@@ -71,7 +71,8 @@ class Command(OperatorCommand):
                     after=options["after"],
                     after_policy=options["after_policy"],
                     then=options["then"],
-                    created_by=operator(),
+                    actor=operator(),
+                    source="command",
                 )
             except EnqueueLimited as error:
                 raise CommandError(f"{error}; nothing was enqueued", returncode=LATER) from None

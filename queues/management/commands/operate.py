@@ -16,7 +16,7 @@ from queues.services.selection import STATES
 
 ACTIONS = [action.value for action in Action if not action.value.endswith("_dead")]
 # From so many on the number is typed.
-TYPED_FROM = 1_000
+TYPED_ABOVE = 1_000
 _FILTERS = ("state", "queue", "batch", "handler", "operation", "text")
 
 
@@ -88,7 +88,7 @@ class Command(OperatorCommand):
     def _ask(self, found: Preview, *, yes: bool) -> None:
         least = "" if found.exact else "at least "
         question = f"{DEEDS[found.action].verb} {least}{found.eligible:,} jobs?"
-        if yes or found.total < TYPED_FROM or not sys.stdin.isatty():
+        if yes or found.total <= TYPED_ABOVE or not sys.stdin.isatty():
             self.confirm(question, yes=yes)
             return
         self.stderr.write(f"{question} Type the number to confirm: ", ending="")

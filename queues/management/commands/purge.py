@@ -3,8 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from queues.management.base import OperatorCommand
+from queues.management.base import OperatorCommand, operator
 from queues.services.purge import purge, purge_due_by_outcome
+from queues.services.upkeep import purge_all
 
 
 class Command(OperatorCommand):
@@ -22,9 +23,14 @@ class Command(OperatorCommand):
     def answer(self, options: dict[str, Any]) -> None:
         """Purge or count."""
         with self.progress("purge") as bar:
-            done = purge(
-                dry_run=options["dry_run"], seconds=None, progress=lambda name, count: bar.at(count, f"purge {name}")
-            )
+
+            def tell(name: str, count: int) -> None:
+                bar.at(count, f"purge {name}")
+
+            if options["dry_run"]:
+                done = purge(dry_run=True)
+            else:
+                done = purge_all(actor=operator(), source="command", progress=tell)
         groups = purge_due_by_outcome() if options["dry_run"] else None
         if self.as_json:
             self.document(done if groups is None else {**done, "by_outcome": groups})

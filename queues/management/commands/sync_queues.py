@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from queues.management.base import OperatorCommand
+from queues.management.base import OperatorCommand, operator
 from queues.services.sync_queues import sync_queues
 
 
@@ -13,7 +13,7 @@ class Command(OperatorCommand):
 
     def answer(self, options: dict[str, Any]) -> None:
         """Create what is missing."""
-        made = sync_queues()
+        made = sync_queues(actor=operator(), source="command")
         if self.as_json:
             self.document({"created": made})
         self.say(f"created: {', '.join(made)}" if made else "all declared queues exist")

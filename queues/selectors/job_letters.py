@@ -1,0 +1,67 @@
+"""Lists of dead jobs: by their letters, which name them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from queues.selectors.dead_letters import error_text
+from queues.selectors.job_look import LOOK_ROWS, Look, Place, listed, steps
+from queues.selectors.job_sources import JobQuery, Source
+from queues.selectors.job_walk import Walk
+
+# Letters in which a text is looked for at once, and by one page: the server reads them, not we.
+AT_ONCE = 5_000
+LETTERS = 200_000
+
+
+def letters(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
+    """Look along the letters from a place on; whether it stopped before the page was full or the list at its end."""
+    if query.error:
+        return _telling(query, where.walk, start, look, now)
+    walk, at = where.walk, _after(start, where.walk)
+    filtered = bool(query.handler or query.payload)
+    for step in steps() if filtered else iter([look.wanted] * (LOOK_ROWS // look.wanted)):
+        page = walk.rows(("handler",), at, step)
+        look.rows += len(page)
+        look.jobs += len(page)
+        _open(query, page, look, now)
+        if len(look.found) >= look.wanted or len(page) < step:
+            return False
+        look.last = Place(page[-1][0], 0, page[-1][1])
+        at = _after(look.last, walk)
+        if look.over:
+            return True
+    return True
+
+
+def _telling(query: JobQuery, walk: Walk, start: Place | None, look: Look, now: datetime) -> bool:
+    """The same for those whose error has a text. No index leads to them: so many letters are searched after so many."""
+    text = error_text(query.error)
+    at, step = _after(start, walk), 2 * look.wanted
+    while look.jobs < LETTERS and not look.late:
+        ahead = walk.rows((), at, AT_ONCE, skip=AT_ONCE - 1)
+        near = walk.to_place(ahead[0][:2] if ahead else None)
+        page = replace(near, parts=[part.filter(text) for part in near.parts]).rows(("handler",), at, step)
+        look.rows += AT_ONCE
+        _open(query, page, look, now)
+        if len(look.found) >= look.wanted or (not ahead and len(page) < step):
+            return False
+        if len(page) < step:
+            look.jobs += AT_ONCE
+        key, job = (page[-1] if len(page) == step else ahead[0])[:2]
+        look.last = Place(key, 0, job)
+        at = _after(look.last, walk)
+    return True
+
+
+def _after(place: Place | None, walk: Walk) -> tuple[int, int] | None:
+    """Where the walk goes on after a place."""
+    return None if place is None else (place.key, place.job - 1 if walk.descending else place.job + 1)
+
+
+def _open(query: JobQuery, page: Sequence[tuple[Any, ...]], look: Look, now: datetime) -> None:
+    keys = {job: key for key, job, handler in page if query.handler in ("", handler)}
+    if keys:
+        rows = listed(replace(query, error=""), look.wanted - len(look.found), now, jobs=list(keys))
+        look.found += [(Place(keys[job], 0, job), state) for _chunk, job, state in rows]
