@@ -1,10 +1,11 @@
 """The Django app that puts the parts together."""
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
 
 class BatchconsoleConfig(AppConfig):
-    """Management commands, and the Celery app."""
+    """Management commands, the Celery app, and how sessions with the database begin."""
 
     name = "batchconsole"
 
@@ -15,3 +16,6 @@ class BatchconsoleConfig(AppConfig):
         must start quickly.
         """
         from batchconsole import celery  # noqa: F401
+        from queues import store
+
+        connection_created.connect(store.never_compile)

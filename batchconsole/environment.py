@@ -1,7 +1,9 @@
 """Reading the process environment: each function names the variable when its value is unusable."""
 
 import os
+import re
 import secrets
+from collections.abc import Collection
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +46,30 @@ def env_int(name: str, default: int, minimum: int = 0) -> int:
     if number != int(number):
         raise ImproperlyConfigured(f"{name} must be a whole number, not {number!r}")
     return int(number)
+
+
+def env_choice(name: str, default: str, choices: Collection[str]) -> str:
+    """One of these words from the environment."""
+    value = os.environ.get(name, "").strip() or default
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def env_label(name: str, longest: int) -> str:
+    """A few words for people from the environment; empty where there are none."""
+    value = os.environ.get(name, "").strip()
+    if len(value) > longest or not value.isprintable():
+        raise ImproperlyConfigured(f"{name} must be at most {longest} printable characters, not {value!r}")
+    return value
+
+
+def env_path(name: str) -> str:
+    """A path of an address without its last slash, as `/jobs`; empty where there is none."""
+    value = os.environ.get(name, "").strip().rstrip("/")
+    if value and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value):
+        raise ImproperlyConfigured(f"{name} must be a path such as /jobs, not {value!r}")
+    return value
 
 
 def env_list(name: str, default: list[str]) -> list[str]:

@@ -8,9 +8,12 @@ from batchconsole.environment import (
     database_settings,
     env_apps,
     env_bool,
+    env_choice,
     env_int,
+    env_label,
     env_list,
     env_number,
+    env_path,
     secret_key,
 )
 
@@ -41,6 +44,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "monitoring.request_ids.RequestIds",
     "django.middleware.security.SecurityMiddleware",
     "monitoring.middleware.StaticFiles",
     "monitoring.middleware.SecurityHeaders",
@@ -52,6 +56,11 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
+
+# The path below which everything is, where a proxy gives the console only a part of an address.
+PREFIX = env_path("BATCHCONSOLE_PREFIX")
+FORCE_SCRIPT_NAME = PREFIX or None
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PREFIX}/"
 
 ROOT_URLCONF = "batchconsole.urls"
 ASGI_APPLICATION = "batchconsole.asgi.application"
@@ -103,8 +112,9 @@ X_FRAME_OPTIONS = "DENY"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}{request_name}: {message}", "style": "{"}},
+    "filters": {"request": {"()": "monitoring.request_ids.NamesRequest"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
@@ -120,6 +130,14 @@ CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "")
 
 # Milliseconds that one statement of a page of the console may take; what takes longer is left out of the page.
 CONSOLE_STATEMENT_MS = env_int("BATCHCONSOLE_CONSOLE_STATEMENT_MS", 3_000, minimum=1)
+
+# What the top bar of every page calls this installation, and on which ground: a production's is red.
+CONSOLE_ENVIRONMENT = env_label("BATCHCONSOLE_ENVIRONMENT", 24)
+CONSOLE_ENVIRONMENT_COLOUR = env_choice(
+    "BATCHCONSOLE_ENVIRONMENT_COLOUR",
+    "red" if CONSOLE_ENVIRONMENT.lower().startswith("prod") else "grey",
+    ("red", "amber", "green", "blue", "violet", "grey"),
+)
 
 # A batch with more jobs is refused unless it is split into parts of at most this many.
 BATCH_MAX_JOBS = env_int("BATCHCONSOLE_BATCH_MAX_JOBS", 10_000, minimum=1)

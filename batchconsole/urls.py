@@ -3,9 +3,15 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from monitoring.sign_in import AdminSignInForm
+
+admin.site.login_form = AdminSignInForm
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("monitoring.urls")),
     path("admin/", admin.site.urls),
 ]
 
 handler400 = "monitoring.views.bad_request.bad_request"
+handler403 = "monitoring.views.refusals.forbidden"
+handler500 = "monitoring.views.refusals.failed"

@@ -20,6 +20,8 @@ from queues.domain.states import Priority
 from queues.selectors import figures
 
 MOST_PICKED = 500
+# Of those that were picked, the first are named in words.
+NAMED = 10
 # In an address, and in a selection.
 _NAMES = {"queue": "queue", "batch": "batch", "cause": "fingerprint", "handler": "handler", "why": "reason"}
 _NAMES |= {"text": "text"}
@@ -71,8 +73,9 @@ class Wanted:
         if "batch" in found:
             # What is no number matches none, rather than all.
             found["batch"] = filters.whole_number(found["batch"]) or 2**63 - 1
-        if self.chosen.get("since") in filters.SINCE and self.until:
-            found["since"] = (self.until - filters.SINCE[self.chosen["since"]]).isoformat()
+        until = self.until
+        if until and (since := filters.died_since(self.chosen, lambda: until)):
+            found["since"] = since.isoformat()
         if not found and not self.everything:
             return {}
         bounds = {"until": self.until.isoformat()} if self.until else {}
@@ -110,7 +113,20 @@ class Wanted:
         """In words."""
         if self.operation:
             return f"of operation {self.operation}"
-        return " ".join(f"{_SCOPES[name]} {value}" for name, value in self.chosen.items() if name in _SCOPES)
+        words = [(_SCOPES[name], name, value) for name, value in self.chosen.items() if name in _SCOPES]
+        return " ".join(
+            f"{'since' if name == 'since' and not filters.SPAN.fullmatch(value) else word} {value}"
+            for word, name, value in words
+        )
+
+    @property
+    def which(self) -> str:
+        """Every one that is meant, as a sentence names them."""
+        if not self.job_ids:
+            return f"every {self.things[0]} {self.scope}".rstrip()
+        named = ", ".join(map(str, self.job_ids[:NAMED]))
+        more = f" and {len(self.job_ids) - NAMED:,} more" if len(self.job_ids) > NAMED else ""
+        return f"{'job' if len(self.job_ids) == 1 else 'jobs'} {named}{more}"
 
 
 def wanted(action: Action, values: Any) -> Wanted:

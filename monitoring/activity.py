@@ -4,22 +4,31 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 
 from django.urls import NoReverseMatch, reverse
 
-from monitoring import filters, panels
+from monitoring import filters, limits, panels
 from monitoring.panels import NEWS, Ask, Context, Panel
-from queues.selectors import activity, timeline
+from monitoring.query_text import Language, Qualifier
+from queues.selectors import activity, clock, timeline
 
 KNOWN = ("actor", "action", "source", "target", "since", "until")
+# What each is called where a part of the filter is shown.
+NAMES = ("who", "what", "from", "to", "since", "until")
+LANGUAGE = Language(tuple(Qualifier(name, known, "") for name, known in zip(NAMES, KNOWN, strict=True)))
+# Entries of one piece of a file. Each is read in a transaction of its own, whose statements have the limit of a page's.
+PIECE = 1_000
+# Made once: `json.dumps` makes one for each entry.
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_SORTED = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 COLUMNS = ("at", "actor", "source", "action", "target", "reason", "outcome")
 # A spreadsheet takes what begins so for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 UUID_TEXT = re.compile(r"\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\)\Z", re.ASCII)
-NUMBERED = re.compile(r"(batch|job) (\d{1,18})\b", re.ASCII)
+NUMBERED = re.compile(r"(batch|job|operation) (\d{1,18})\b", re.ASCII)
 QUEUE_DEEDS = ("pause queue", "resume queue", "change queue", "create queue")
 
 
@@ -75,7 +84,7 @@ def link(entry: activity.Entry) -> str:
     if found := UUID_TEXT.search(target):
         return _address("worker", found[1])
     if found := NUMBERED.match(target):
-        return _address("job" if found[1] == "job" else "batch", int(found[2]))
+        return _address(found[1], int(found[2]))
     if entry.action in QUEUE_DEEDS:
         return _address("queue", target)
     return _address("queue", target.removeprefix("queue ")) if target.startswith("queue ") else ""
@@ -93,31 +102,23 @@ def outcome(entry: activity.Entry) -> list[tuple[str, str]]:
     for name, value in entry.outcome.items():
         if name == "changed" and isinstance(value, Mapping):
             found += [(str(field), _change(change)) for field, change in value.items()]
+        elif name == "outcomes" and isinstance(value, Mapping):
+            found += [(str(word), json.dumps(count)) for word, count in value.items()]
+        elif name == "until" and moment(str(value)):
+            found.append((name, f"{moment(str(value)):%Y-%m-%d %H:%M} UTC"))
         elif value is not None:
             found.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
     return found
 
 
-def as_csv(entries: Iterable[activity.Entry]) -> str:
-    """A table with a header; cells that a spreadsheet would take for formulas are quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for entry in entries:
-        writer.writerow([_cell(value) for value in _values(entry)])
-    return text.getvalue()
-
-
-def as_jsonl(entries: Iterable[activity.Entry]) -> str:
-    """An object on each line."""
-    return "".join(
-        json.dumps(
-            {**dict(zip(COLUMNS, _values(entry), strict=True)), "outcome": entry.outcome, "id": entry.id},
-            ensure_ascii=False,
-        )
-        + "\n"
-        for entry in entries
-    )
+def pieces(ids: Sequence[int], form: str) -> Iterator[str]:
+    """Entries as a file, piece by piece: a table with a header, or an object on each line."""
+    if form == "csv":
+        yield _csv([COLUMNS])
+    for start in range(0, len(ids), PIECE):
+        with clock.bounded(limits.seconds()):
+            found = activity.entries(ids[start : start + PIECE])
+        yield _csv(map(_cells, found)) if form == "csv" else "".join(map(_line, found))
 
 
 def activity_news(ask: Ask) -> Context:
@@ -150,11 +151,23 @@ def _change(change: object) -> str:
     return json.dumps(change, ensure_ascii=False)
 
 
-def _values(entry: activity.Entry) -> Iterator[str]:
-    yield entry.at.astimezone(UTC).isoformat()
-    yield from (entry.actor, entry.source, entry.action, entry.target, entry.reason)
-    yield json.dumps(entry.outcome, ensure_ascii=False, sort_keys=True)
+def _values(entry: activity.Entry) -> tuple[str, ...]:
+    at = entry.at.astimezone(UTC).isoformat()
+    return (at, entry.actor, entry.source, entry.action, entry.target, entry.reason)
 
 
-def _cell(value: str) -> str:
-    return f"'{value}" if value.startswith(FORMULA) else value
+def _line(entry: activity.Entry) -> str:
+    known = dict(zip(COLUMNS, _values(entry), strict=False))
+    return _JSON.encode({**known, "outcome": entry.outcome, "id": entry.id}) + "\n"
+
+
+def _cells(entry: activity.Entry) -> list[str]:
+    """A row of a table; cells that a spreadsheet would take for formulas are quoted."""
+    values = (*_values(entry), _SORTED.encode(entry.outcome))
+    return [f"'{value}" if value.startswith(FORMULA) else value for value in values]
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()

@@ -13,8 +13,11 @@ class MonitoringConfig(AppConfig):
         """Make the panels known that live in modules of their own."""
         from monitoring import (
             activity,
+            batch_depth,
             batch_panels,
+            frame,
             job_panels,
+            list_panels,
             operation_panels,
             overview_panels,
             queue_panels,
@@ -23,8 +26,11 @@ class MonitoringConfig(AppConfig):
 
         for module in (
             activity,
+            batch_depth,
             batch_panels,
+            frame,
             job_panels,
+            list_panels,
             operation_panels,
             overview_panels,
             queue_panels,

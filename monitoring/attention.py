@@ -25,13 +25,19 @@ class Grade(IntEnum):
 KINDS = (
     "standstill",
     "workers",
+    "control",
     "hand-over",
     "reap",
     "finish",
     "rising",
+    "cause",
     "upstream",
+    "refusing",
     "paused",
+    "left",
     "silent",
+    "webhook",
+    "archive",
     "slots",
     "dead",
 )
@@ -49,7 +55,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not go by itself. `subject` is what it is about, `weight` how much, `since` for how long."""
+    """Something that does not go by itself. `subject` is what it is about, `weight` how much, `since` for how long;
+    `id` tells those of one name apart."""
 
     kind: str
     grade: Grade
@@ -58,20 +65,21 @@ class Finding:
     action: Action
     weight: float = 0.0
     since: timedelta = field(default=timedelta())
+    id: str = ""
 
     @property
     def key(self) -> str:
         """By which a page knows it again."""
-        return f"{self.kind}-{self.subject}"
+        return f"{self.kind}-{self.id or self.subject}"
 
 
 def ranked(findings: Iterable[Finding], most: int = MOST) -> tuple[list[Finding], int]:
     """The worst ones, and how many more there are. Of two findings of one kind about one thing the worse one counts."""
-    worst: dict[tuple[str, str], Finding] = {}
+    worst: dict[str, Finding] = {}
     for one in findings:
-        old = worst.get((one.kind, one.subject))
+        old = worst.get(one.key)
         if old is None or _badness(one) < _badness(old):
-            worst[one.kind, one.subject] = one
+            worst[one.key] = one
     ordered = sorted(worst.values(), key=_badness)
     return ordered[:most], max(0, len(ordered) - most)
 
@@ -84,4 +92,4 @@ def rising(lately: int, before: int) -> bool:
 def _badness(one: Finding) -> tuple[int, int, float, float, str]:
     place = KINDS.index(one.kind) if one.kind in KINDS else len(KINDS)
     # The longest and largest first; the name last, so that rows of equal weight keep their places.
-    return (-one.grade, place, -one.weight, -round(one.since.total_seconds(), -1), one.subject)
+    return (-one.grade, place, -one.weight, -round(one.since.total_seconds(), -1), one.key)

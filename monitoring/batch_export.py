@@ -3,10 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-
-from asgiref.sync import sync_to_async
 
 from monitoring import limits
 from monitoring.activity import FORMULA
@@ -17,7 +15,6 @@ from queues.selectors.batch_jobs import JobError, batch_errors
 # Rows of one piece. Each piece is read in a transaction of its own, whose statements have the limit of a page's.
 PIECE = 1_000
 KINDS = ("results", "errors")
-TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 COLUMNS = {
     "results": ("job", "result"),
     "errors": ("job", "state", "attempts", "kind", "error_class", "message", "fingerprint", "at"),
@@ -30,14 +27,6 @@ def pieces(batch_id: int, kind: str, form: str) -> Iterator[str]:
     if form == "csv":
         yield _csv([list(COLUMNS[kind])])
     while piece := _read(rows):
-        yield piece
-
-
-async def pieces_async(batch_id: int, kind: str, form: str) -> AsyncIterator[str]:
-    """The same for an event loop, which would otherwise read the whole file before it sends the first byte."""
-    found = pieces(batch_id, kind, form)
-    take = sync_to_async(lambda: next(found, None), thread_sensitive=True)
-    while (piece := await take()) is not None:
         yield piece
 
 

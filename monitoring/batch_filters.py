@@ -6,17 +6,17 @@ from urllib.parse import parse_qsl, urlencode
 from monitoring import filters
 from monitoring.job_filters import Unclear, moment
 from queues.domain.states import BatchState
-from queues.selectors.batches import STANDINGS, BatchQuery
+from queues.selectors.batches import STANDINGS, TRASHED, BatchQuery
 
 KNOWN = ("state", "queue", "name", "meta", "since", "until")
 # In the order in which they are asked for; the empty one is all.
-STATES = ("", "running", "paused", "waiting", "open", "partial", "failed", "completed", "cancelled")
+STATES = ("", "running", "paused", "waiting", "open", "pending", "partial", "failed", "completed", "cancelled", TRASHED)
 
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
     """The filter among the parameters of an address: known names with a value. An unknown state is no filter."""
     given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
-    if given["state"] not in {*BatchState, *STANDINGS}:
+    if given["state"] not in {*BatchState, *STANDINGS, TRASHED}:
         given["state"] = ""
     return {name: value for name, value in given.items() if value}
 

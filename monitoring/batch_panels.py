@@ -1,14 +1,15 @@
 """Panels of one batch, and what is new in the list of batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from monitoring import batch_filters, burn_up, filters, panels
+from monitoring import batch_filters, burn_up, filters, panels, progress, ways_out
 from monitoring.job_filters import Unclear
 from monitoring.panels import NEWS, Ask, Context, Gone, Panel
 from monitoring.snapshot import BatchLine
-from queues.domain.states import BatchState
-from queues.domain.unfinished import WayOut
-from queues.selectors import batch_work, batches, dead_letters, graph
+from queues.domain.states import BatchState, StopReason
+from queues.domain.unfinished import short_of_success
+from queues.selectors import batch_trash, batch_work, batches, dead_letters, graph
+from queues.selectors.batch_trash import Deleted
 from queues.services import unfinished
 
 # More jobs than this are enqueued anew by the command, which can take its time.
@@ -33,22 +34,46 @@ def batch_progress(ask: Ask) -> Context:
 
 
 def batch_why(ask: Ask) -> Context:
-    """Why one batch is not finished, and the way out."""
+    """Why one batch is not finished, or has not ended well, and the way out."""
     line, snapshot = _line(ask), ask.snapshot
-    answer = None
-    if line.row.state is BatchState.RUNNING:
-        answer = snapshot.once(("why", line.row.id), lambda: unfinished.why(batch_id=line.row.id, now=snapshot.now))
-    return {"line": line, "why": answer, "ways": {way.name: way.value for way in WayOut}}
+    row, counts, running = line.row, line.counts, line.row.state is BatchState.RUNNING
+    gone = None if running else _trash(ask, row.id)
+    if gone is not None:
+        return {"gone": gone, "restore": gone.restorable and ask.operate}
+    if running:
+        answer = snapshot.once(("why", row.id), lambda: unfinished.why(batch_id=row.id, now=snapshot.now))
+    else:
+        answer = short_of_success(
+            state=row.state,
+            stop=StopReason(row.stop_reason),
+            total=counts.total,
+            dead=counts.dead,
+            cancelled=counts.cancelled,
+            deleted=counts.trashed,
+        )
+    link = ways_out.link(answer, line, operate=ask.operate) if answer else None
+    return {"why": answer, "question": "finished" if running else "complete", "link": link}
 
 
 def batch_actions(ask: Ask) -> Context:
     """What can be done with one batch now: links to pages that ask, never buttons that act."""
     line = _line(ask)
-    return {"line": line, "deeds": deeds(line)}
+    gone = None if line.row.state is BatchState.RUNNING else _trash(ask, line.row.id)
+    return {"line": line, "deeds": deeds(line, gone), "gone": gone}
 
 
-def deeds(line: BatchLine) -> list[Deed]:
-    """Every deed, with the reason where it is not possible."""
+def deeds(line: BatchLine, gone: Deleted | None) -> list[Deed]:
+    """Every deed, with the reason where it is not possible; `gone` is its deletion, if it is deleted."""
+    if gone is None:
+        return [*_deeds(line), Deed("restore", "undo", "Restore", "it is not in the trash")]
+    why_not = "it is in the trash: restore it first" if gone.restorable else "it is being deleted"
+    rest = [replace(deed, why_not=why_not) for deed in _deeds(line) if deed.name != "delete"]
+    # Once more, and it is deleted at once.
+    again = Deed("delete", "trash", "Delete", "" if gone.restorable else why_not, dangerous=True)
+    return [*rest, again, Deed("restore", "undo", "Restore", "" if gone.restorable else "part of it is gone")]
+
+
+def _deeds(line: BatchLine) -> list[Deed]:
     row, going = line.row, line.row.state is BatchState.RUNNING
     ended = "" if going else f"it has ended: it is {row.state}"
     stopping = ended or ("it is stopping" if row.stop_reason else "")
@@ -91,22 +116,26 @@ def batch_parts(ask: Ask) -> Context:
 def batch_burnup(ask: Ask) -> Context:
     """Jobs ended since the start, and when the rest will have."""
     line = _line(ask)
-    if line.row.started_at is None:
+    start = line.row.started_at
+    if start is None:
         return {"chart": None, "line": line}
     end = line.row.finished_at or ask.snapshot.now
-    step = burn_up.step_of(line.row.started_at, end)
+    step = burn_up.step_of(start, end)
     ended = ask.snapshot.once(("ended", line.row.id), lambda: batch_work.ended_by_time(line.row.id, step))
+    paces = burn_up.paces(ended, start=start, now=end, step=step, present=line.rate) if line.left else None
     chart = burn_up.burn_up(
         ended,
-        start=line.row.started_at,
+        start=start,
         now=end,
         finished=line.row.finished_at is not None,
         done=line.counts.ended,
         total=line.counts.total,
         left=line.left,
         step=step,
+        paces=paces,
     )
-    return {"chart": chart, "line": line}
+    sooner, later = (progress.time_left(line.counts.unended, pace) for pace in paces[::-1]) if paces else (None, None)
+    return {"chart": chart, "line": line, "sooner": sooner, "later": later}
 
 
 def batch_runs(ask: Ask) -> Context:
@@ -151,6 +180,10 @@ def register() -> None:
         Panel("batch-news", batch_news, about="batches", every=3),
         batches=batch_filters.canonical,
     )
+
+
+def _trash(ask: Ask, batch_id: int) -> Deleted | None:
+    return ask.snapshot.once(("trash", batch_id), lambda: batch_trash.in_trash(batch_id))
 
 
 def _line(ask: Ask) -> BatchLine:

@@ -13,15 +13,20 @@ POINTS = 120
 DRAWN = 300
 LANES = 24
 LANE = 10
+# Rates are compared over the last part of what has been, of these sizes; of less than so many seconds there is none.
+PARTS = (0.1, 0.25, 0.5, 1.0)
+SHORTEST = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class BurnUp:
-    """Jobs ended since the start. `forecast` is a line of its own, which begins at `now`; None for an ended batch."""
+    """Jobs ended since the start. `forecast` is a line of its own, which begins at `now`; None for an ended batch.
+    `cone` lies around it: between the fastest and the slowest rate that the batch has kept lately."""
 
     area: str
     line: str
     forecast: str
+    cone: str
     now: float | None
     start: datetime
     end: datetime
@@ -78,8 +83,9 @@ def burn_up(
     total: int,
     left: timedelta | None,
     step: int,
+    paces: tuple[float, float] | None = None,
 ) -> BurnUp:
-    """What ended when, up to the exact number of now; and where it leads at the present rate."""
+    """What ended when, up to the exact number of now; and where it leads at the present rate, and at its `paces`."""
     elapsed = max((now - start).total_seconds(), 1.0)
     # The forecast takes at most as much room as what has been.
     ahead = 0.0 if finished or left is None else min(left.total_seconds(), elapsed)
@@ -92,20 +98,47 @@ def burn_up(
     points.append((elapsed, done))
     line = "M" + "L".join(f"{at * scale:.1f} {_y(jobs, total):.1f}" for at, jobs in points)
     x = elapsed * scale
-    forecast = ""
+    forecast = cone = ""
     if ahead and left is not None:
         reached = done + (total - done) * ahead / left.total_seconds()
         forecast = f"M{x:.1f} {_y(done, total):.1f}L{WIDTH} {_y(reached, total):.1f}"
+        cone = _cone(paces, x, scale, done, total) if paces else ""
     return BurnUp(
         f"{line}L{x:.1f} {HEIGHT}L0 {HEIGHT}z",
         line,
         forecast,
+        cone,
         None if finished else round(x, 1),
         start,
         start + timedelta(seconds=elapsed + ahead),
         total,
         total / 2,
     )
+
+
+def paces(
+    ended: Sequence[tuple[datetime, int]], *, start: datetime, now: datetime, step: int, present: float | None
+) -> tuple[float, float] | None:
+    """The slowest and the fastest of the present rate and those over the last parts of what has been, in jobs a second;
+    None when they are too few to tell, or when it stood still."""
+    elapsed = (now - start).total_seconds()
+    rates = [present] if present else []
+    for part in PARTS:
+        span = elapsed * part
+        if span >= max(SHORTEST, 2 * step):
+            since = now - timedelta(seconds=span)
+            rates.append(sum(jobs for moment, jobs in ended if moment >= since) / span)
+    return (min(rates), max(rates)) if len(rates) > 1 and min(rates) > 0 else None
+
+
+def _cone(paces: tuple[float, float], x: float, scale: float, done: int, total: int) -> str:
+    slow, fast = paces
+    ahead = (WIDTH - x) / scale
+    here, end = f"M{x:.1f} {_y(done, total):.1f}", f"L{WIDTH} {_y(done + slow * ahead, total):.1f}z"
+    full = x + (total - done) / fast * scale
+    if full >= WIDTH:
+        return f"{here}L{WIDTH} {_y(done + fast * ahead, total):.1f}{end}"
+    return f"{here}L{full:.1f} 0L{WIDTH} 0{end}"
 
 
 def time_line(runs: Sequence[BatchRun], now: datetime) -> TimeLine | None:

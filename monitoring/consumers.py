@@ -1,6 +1,7 @@
 """The socket of a page: which panels it shows is in its address, all else comes from the hub."""
 
 import asyncio
+import contextlib
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -9,12 +10,17 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from monitoring import panels, permissions
 from monitoring.access import Visitor
-from monitoring.live import HUB, Full
+from monitoring.live import HUB, TICK, Full
 from monitoring.panels import Topic
 
 # Seconds that a frame may be under way before the socket is given up.
 STALLED = 10.0
-MOST_TOPICS = 12
+MOST_PANELS = 12
+# Its panels, and the rows of its lists.
+MOST_TOPICS = 300
+
+# Seconds between two frames that a page may ask for.
+PACES = ("1", "2", "5", "15")
 
 # Codes by which the page tells why it was closed. Only `BUSY` is one after which htmx tries again.
 SIGNED_OUT = 4401
@@ -32,6 +38,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._pump: asyncio.Task[None] | None = None
         self._seen: dict[Topic, int] = {}
         self._news = asyncio.Event()
+        self._pace, self._hurry = TICK, asyncio.Event()
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
@@ -75,7 +82,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self._stop()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """A page has nothing to say here: whatever changes something is a POST."""
+        """A page says only how often it wants to hear; whatever changes something is a POST."""
+        if text_data in PACES:
+            self._pace = float(text_data)
+            self._hurry.set()
 
     def wake(self) -> None:
         """There is something newer to send."""
@@ -83,7 +93,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     def allow(self, operate: bool) -> None:
         """Still permitted, perhaps with another right to act."""
-        self.topics = tuple(topic._replace(operate=operate) for topic in self.topics)
+        self.topics = tuple(panels.permitted(topic, operate) for topic in self.topics)
 
     def expel(self) -> None:
         """Signed out, deactivated or without permission."""
@@ -111,6 +121,15 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 # The line was dropped between two frames.
                 HUB.leave(self)
                 return
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the page wants news again. Another wish ends it at once."""
+        if self._pace > TICK:
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pace - TICK / 2):
+                    await self._hurry.wait()
 
     async def _give_up(self, code: int) -> None:
         self._abandoned = True
@@ -127,9 +146,12 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 def _topics(query_string: bytes, operate: bool) -> tuple[Topic, ...]:
     pairs = parse_qsl(query_string.decode("ascii", "replace"), keep_blank_values=True)
-    if not 0 < len(pairs) <= MOST_TOPICS:
-        raise panels.Gone("topics")
-    return tuple(panels.topic(name, subject, operate) for name, subject in pairs)
+    if not 0 < len(pairs) <= MOST_PANELS:
+        raise panels.Gone("panels")
+    topics = tuple(topic for name, subject in pairs for topic in panels.watched(name, subject, operate))
+    if len(topics) > MOST_TOPICS:
+        raise panels.Gone("rows")
+    return topics
 
 
 def _sign_of_life(age: float) -> str:

@@ -4,19 +4,37 @@ Each list has one meaning of its parameters for its page, its news and its bulk 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 
 from django.core.signing import BadSignature, Signer
 
+from monitoring.query_text import Language, Qualifier
 from monitoring.texts import UNSEEN
 from queues.selectors.dead_letters import DeadLetterQuery, Place
 
 KNOWN = ("queue", "batch", "cause", "state", "name", "handler", "why", "text", "since")
-# Spans of time that a list of dead letters can be narrowed to.
-SINCE = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(days=1), "7d": timedelta(days=7)}
+SPAN = re.compile(r"(\d{1,5})\s*(min|m|h|d)", re.ASCII)
+UNITS = {"m": 60, "min": 60, "h": 3_600, "d": 86_400}
+# What the search of dead letters understands.
+LETTERS = Language(
+    (
+        Qualifier("queue", "queue", "mail"),
+        Qualifier("batch", "batch", "12"),
+        Qualifier("error", "text", "refused", ("text", "message")),
+        Qualifier("handler", "handler", "shop.send", ("type",)),
+        Qualifier("cause", "cause", "4f1c…", ("fp", "fingerprint")),
+        Qualifier("why", "why", "rejected", ("reason",)),
+        Qualifier("since", "since", "2h", ("died",)),
+        Qualifier("id", "id", "123", ("job",)),
+    ),
+    words="text",
+    elsewhere="The list of jobs in the state dead also searches payloads and knows an until:.",
+)
 LONGEST = 200
+# Later than every death: from a time that cannot be read on, nothing matches, rather than everything.
+NEVER = datetime.max.replace(tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SEALED = Signer(salt="monitoring.filters")
 PLACE = re.compile(r"(\d{1,17})-(\d{1,18})", re.ASCII)
@@ -48,9 +66,35 @@ def whole_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
+def moment(text: str, now: Callable[[], datetime]) -> datetime | None:
+    """A time: so long ago (15m, 2h, 7d), or a date and time, in UTC unless it says otherwise; None for what is none."""
+    try:
+        if span := SPAN.fullmatch(text):
+            return now() - timedelta(seconds=int(span[1]) * UNITS[span[2]])
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def died_since(values: Mapping[str, str], now: Callable[[], datetime]) -> datetime | None:
+    """From when on letters are meant; None for always."""
+    since = values.get("since", "")
+    return (moment(since, now) or NEVER) if since else None
+
+
+def flaw(values: Mapping[str, str]) -> str:
+    """What is wrong with a filter of dead letters; empty where nothing is."""
+    if (batch := values.get("batch", "")) and whole_number(batch) is None:
+        return f"batch: {batch} is not a number."
+    if (since := values.get("since", "")) and moment(since, lambda: datetime.now(UTC)) is None:
+        return "since: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC)."
+    return ""
+
+
 def dead_letter_query(values: Mapping[str, str], until: datetime | None = None) -> DeadLetterQuery:
     """Which dead letters are meant. A batch that is no number matches none, rather than all."""
-    batch, since = values.get("batch", ""), SINCE.get(values.get("since", ""))
+    batch = values.get("batch", "")
     return DeadLetterQuery(
         queue=values.get("queue", ""),
         batch=None if not batch else whole_number(batch) or 0,
@@ -59,7 +103,7 @@ def dead_letter_query(values: Mapping[str, str], until: datetime | None = None) 
         handler=values.get("handler", ""),
         reason=values.get("why", ""),
         text=values.get("text", ""),
-        since=None if since is None else datetime.now(UTC) - since,
+        since=died_since(values, lambda: datetime.now(UTC)),
     )
 
 

@@ -2,23 +2,30 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 from django.urls import reverse
 
-from monitoring import ranges
+from monitoring import moments, ranges, standing
 from monitoring.attention import Action, Finding, Grade, rising
 from monitoring.snapshot import QueueLine, Snapshot
 from monitoring.texts import first_line
 from queues.domain.spans import span
-from queues.selectors import handover, overview, worker_health
+from queues.selectors import handover, overview, troubles, worker_health
 from queues.services import stuck
 from queues.services.counts import Problem
+from queues.services.webhooks import QUEUE as WEBHOOKS
 
 # A queue that is paused for longer has perhaps been forgotten.
 PAUSED_LONG = timedelta(hours=1)
 # A hand-over that takes longer than the rings take to repeat it.
 HAND_OVER_LATE = timedelta(seconds=30)
 WORKERS_SHOWN = 5
+# The control worker looks once a minute.
+CONTROL_LATE = timedelta(minutes=3)
+# A cause is new for so long.
+NEW = timedelta(minutes=15)
+WEBHOOKS_LATELY = timedelta(hours=1)
 # What the examination of stuck work offers a command for.
 COMMANDS = {"reap": "manage.py reap", "finish": "manage.py drive", "slots": "manage.py doctor"}
 
@@ -27,11 +34,16 @@ def gather(snapshot: Snapshot) -> list[Finding]:
     """Everything, in no order. A few bounded queries."""
     return [
         *_stuck(snapshot),
+        *_control(snapshot),
         *_deaths(snapshot),
+        *_causes(snapshot),
+        *_refusing(snapshot),
         *_paused(snapshot),
+        *_left_standing(snapshot),
         *_silent(snapshot),
         *_hand_over(snapshot),
         *_upstream(snapshot),
+        *_webhooks(snapshot),
     ]
 
 
@@ -52,11 +64,70 @@ def _way_out(problem: Problem) -> Action:
     return Action("Look closer", command=COMMANDS.get(problem.check, "manage.py doctor"))
 
 
+def _control(snapshot: Snapshot) -> Iterator[Finding]:
+    """What the control worker has found, or that it has not been heard of."""
+    seen = snapshot.once("checked", moments.newest)
+    if seen is None:
+        return
+    since = snapshot.now - seen.at
+    if since > CONTROL_LATE:
+        # Workers that were started with `manage.py work` do without; they alone neither archive nor recur.
+        grade = Grade.WARNING if standing.health(snapshot).healthy else Grade.PROBLEM
+        text = f"have written nothing for {span(since)}: nothing recurs, is archived or counted by the minute"
+        action = Action("Workers", url=reverse("workers"), command="manage.py doctor")
+        yield Finding("control", grade, "beat and control worker", text, action, since=since)
+        return
+    for check, subject, message in seen.problems:
+        action = Action("See the archive", url=reverse("archive-sizes"), command="manage.py doctor")
+        yield Finding(check, Grade.WARNING, first_line(subject, 80), first_line(message, 200), action)
+
+
+def _causes(snapshot: Snapshot) -> Iterator[Finding]:
+    for one in snapshot.once("new causes", lambda: troubles.new_causes(snapshot.now - NEW)):
+        since = snapshot.now - one.first_at
+        died = "job died" if one.count == 1 else "jobs died"
+        what = f"{one.error_class.rpartition('.')[2] or 'error'}: {first_line(one.message, 120)}"
+        text = f"{one.count:,} {died} of it in queue {one.queue}, the first {span(since)} ago: {what}"
+        action = Action("See the cause", url=reverse("cause", args=[one.fingerprint]))
+        key, weight = one.fingerprint, one.count
+        yield Finding("cause", Grade.WARNING, "new cause", text, action, weight=weight, since=since, id=key)
+
+
+def _refusing(snapshot: Snapshot) -> Iterator[Finding]:
+    for one in snapshot.once("refusing", lambda: troubles.refusing(snapshot.now)):
+        wait = span(timedelta(seconds=max(1.0, one.seconds)))
+        text = f"refuses new jobs: its limit of {one.rate:g} a second is reached, for {wait} yet"
+        action = Action("Change the limit", url=reverse("queue-policy", args=[one.queue]), operate=True)
+        yield Finding("refusing", Grade.WARNING, f"queue {one.queue}", text, action, weight=one.seconds)
+
+
+def _left_standing(snapshot: Snapshot) -> Iterator[Finding]:
+    read = partial(troubles.left_standing, snapshot.now, PAUSED_LONG)
+    for one in snapshot.once("left standing", read):
+        since = snapshot.now - one.since
+        name = f"batch {first_line(one.name, 60) or one.id}"
+        if one.paused:
+            text, words, route = f"paused for {span(since)}", "Resume", "batch-resume"
+        else:
+            text, words, route = f"open for more jobs for {span(since)}: it cannot end", "Seal", "batch-seal"
+        action = Action(words, url=reverse(route, args=[one.id]), operate=True)
+        yield Finding("left", Grade.NOTICE, name, text, action, since=since, id=str(one.id))
+
+
+def _webhooks(snapshot: Snapshot) -> Iterator[Finding]:
+    read = partial(troubles.failing_webhooks, snapshot.now - WEBHOOKS_LATELY)
+    for one in snapshot.once("webhooks", read):
+        since = snapshot.now - one.at
+        text = f"was not taken {span(since)} ago: {first_line(one.status, 120) or 'no answer'}"
+        action = Action("See its deliveries", url=f"{reverse('jobs')}?queue={WEBHOOKS}&state=retrying")
+        yield Finding("webhook", Grade.WARNING, f"webhook {first_line(one.name, 60)}", text, action, since=since)
+
+
 def _deaths(snapshot: Snapshot) -> Iterator[Finding]:
     lately = snapshot.once("deaths", lambda: ranges.deaths(snapshot.now))
     for line in snapshot.queues:
         name, (now, before) = line.figures.name, lately.get(line.figures.id, (0, 0))
-        action = Action("See the causes", url=f"{reverse('dead-letters')}?queue={name}")
+        action = Action("See the causes", url=f"{reverse('causes')}?queue={name}")
         if rising(now, before):
             text = f"{now:,} jobs died in the last 5 minutes, {before:,} in the 5 before"
             yield Finding("rising", Grade.PROBLEM, f"queue {name}", text, action, weight=now)
@@ -84,15 +155,19 @@ def _paused(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _silent(snapshot: Snapshot) -> Iterator[Finding]:
-    if not snapshot.workers.silent:
+    health = standing.health(snapshot)
+    if not health.silent + health.dead:
         return
     seen = snapshot.once("not heard", lambda: worker_health.not_heard(snapshot.now, WORKERS_SHOWN))
     for worker in seen:
         since = snapshot.now - worker.heartbeat_at
+        name, key = f"worker {first_line(worker.name, 80)}", str(worker.id)
         text = f"not heard of for {span(since)}; what it holds is taken back when its lease ends"
-        action = Action("Open the worker", url=reverse("worker", args=[worker.id]))
-        name = f"worker {first_line(worker.name, 80)}"
-        yield Finding("silent", Grade.WARNING, name, text, action, since=since)
+        if since.total_seconds() > worker_health.DEAD_AFTER:
+            action = Action("Reclaim", url=reverse("worker-reclaim", args=[key]), operate=True)
+        else:
+            action = Action("Open the worker", url=reverse("worker", args=[key]))
+        yield Finding("silent", Grade.WARNING, name, text, action, since=since, id=key)
 
 
 def _hand_over(snapshot: Snapshot) -> Iterator[Finding]:

@@ -5,12 +5,13 @@ All of it can be lost at any time: it is read again or measured anew.
 
 import threading
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError
 
 from monitoring import rollup
+from monitoring.moments import Standing
 from monitoring.progress import WINDOW, Sample
 from queues.selectors import clock, figures, overview, throughput
 
@@ -27,8 +28,12 @@ ESTIMATE_LIMIT = 0.5
 # Arrivals are told in spans of so many seconds: those of the last minutes that have been closed for a while.
 SPAN = 30
 SPANS = 10
-# A figure without a history of its own is noted this often, for the small lines.
+# Figures without a history of their own are noted this often, for the small lines; after a longer gap, in which nobody
+# looked, the kept minutes are read again.
 NOTE_EVERY = timedelta(seconds=5)
+NOTE_GAP = timedelta(seconds=90)
+
+Notes = list[tuple[datetime, Standing]]
 
 
 class History:
@@ -45,11 +50,12 @@ class History:
         self._closed = 0
         self._estimates: Mapping[int, figures.Estimate] = {}
         self._estimated_at: datetime | None = None
-        self._arrived: dict[int, int] = {}
-        self._notes: dict[str, deque[tuple[datetime, float]]] = {}
+        self._arrived: dict[int, dict[int, float]] = {}
+        self._notes: deque[tuple[datetime, Standing]] = deque()
 
-    def arrivals(self, now: datetime) -> list[float]:
-        """Jobs enqueued in a second in each of the last spans. Each span is read once, when it can no more change."""
+    def arrivals(self, now: datetime) -> list[dict[int, float]]:
+        """Jobs enqueued in a second in each of the last spans, by queue. Each span is read once, when it can no more
+        change."""
         last = int((now - SETTLED).timestamp()) // SPAN
         wanted = range(last - SPANS, last)
         with self._lock:
@@ -57,16 +63,21 @@ class History:
             for number in wanted:
                 if number not in self._arrived:
                     start, end = (datetime.fromtimestamp(one * SPAN, UTC) for one in (number, number + 1))
-                    self._arrived[number] = overview.arrived(start, end)
-            return [self._arrived[number] / SPAN for number in wanted]
+                    found = overview.arrived(start, end)
+                    self._arrived[number] = {queue: jobs / SPAN for queue, jobs in found.items()}
+            return [self._arrived[number] for number in wanted]
 
-    def note(self, name: str, now: datetime, value: float) -> list[tuple[datetime, float]]:
-        """Remember a figure, and return what it has been within the chart's time."""
+    def note(self, now: datetime, standing: Standing, past: Callable[[datetime], Notes]) -> Notes:
+        """Remember how everything stands, and return how it has stood within the chart's time. What was before this
+        process began to look is asked of `past`."""
         with self._lock:
-            kept = self._notes.setdefault(name, deque())
+            kept = self._notes
+            if not kept or now - kept[-1][0] > NOTE_GAP:
+                # A minute more, so that one is before the chart's time.
+                self._notes = kept = deque(past(now - CHART - timedelta(minutes=1)))
             if len(kept) > 1 and now - kept[-2][0] < NOTE_EVERY:
                 kept.pop()
-            kept.append((now, value))
+            kept.append((now, standing))
             # One from before the chart's time stays, as the value with which that begins.
             while len(kept) > 1 and now - kept[1][0] >= CHART:
                 kept.popleft()

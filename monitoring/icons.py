@@ -17,6 +17,8 @@ ICONS = {
     "overview": '<path d="M2.5 13.5v-5h3v5m0 0v-11h3v11m0 0v-8h3v8M1.5 13.5h13"/>',
     "batches": '<path d="m8 2 6 3-6 3-6-3Zm-6 6 6 3 6-3M2 11l6 3 6-3"/>',
     "jobs": '<path d="M5.5 4h8m-8 4h8m-8 4h8"/><path d="M2.5 4h.5m-.5 4h.5m-.5 4h.5" stroke-width="2"/>',
+    "rows": '<path d="M2.5 3.5h11m-11 3h11m-11 3h11m-11 3h11"/>',
+    "columns": '<path d="M2.5 3h11v10h-11Zm3.7 0v10m3.6-10v10"/>',
     "archive": '<path d="M2 3h12v3H2Zm1 3v7h10V6M6.3 8.5h3.4"/>',
     "clock": '<circle cx="8" cy="8" r="5.5"/><path d="M8 5v3.2l2 1.6"/>',
     "up": '<path d="M8 13V3.5m-4 4 4-4 4 4"/>',
@@ -32,6 +34,7 @@ ICONS = {
         '<path d="M6.3 1.5V4m3.4-2.5V4M6.3 12v2.5m3.4-2.5v2.5M1.5 6.3H4M1.5 9.7H4M12 6.3h2.5M12 9.7h2.5"/>'
     ),
     "activity": '<path d="M1.5 8h3l2-5 3 10 2-5h3"/>',
+    "schedules": '<path d="M2.5 4h11v9.5h-11ZM2.5 7h11M5.5 2v3m5-3v3"/><path d="M8 9v2l1.5.8"/>',
     "edit": '<path d="M10.5 3 13 5.5 6 12.5l-3.2.7.7-3.2Z"/>',
     "stop": '<rect x="4" y="4" width="8" height="8" rx="1" class="fill"/>',
     "silent": '<circle cx="8" cy="8" r="5.5" stroke-dasharray="1 2.2"/><path d="M8 5v3l2 1.5"/>',

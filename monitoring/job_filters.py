@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
 from monitoring import filters
+from monitoring.query_text import Language, Qualifier
 from queues.domain.states import JobState, Outcome
 from queues.selectors.archived_jobs import ArchivedPlace, ArchivedQuery
 from queues.selectors.clock import database_now
@@ -25,8 +26,34 @@ WITHIN = {
     "all": "all",
 }
 USUALLY_WITHIN = "7d"
-SPAN = re.compile(r"(\d{1,5})\s*(min|m|h|d)", re.ASCII)
-UNITS = {"m": 60, "min": 60, "h": 3_600, "d": 86_400}
+ID = Qualifier("id", "id", "123", ("job",))
+# What the searches of jobs and of the archive understand, in the order in which it is said.
+JOBS = Language(
+    (
+        Qualifier("state", "state", "dead"),
+        Qualifier("queue", "queue", "mail"),
+        Qualifier("batch", "batch", "12"),
+        Qualifier("handler", "handler", "shop.send", ("type",)),
+        Qualifier("error", "error", "refused", ("message",)),
+        Qualifier("payload", "payload", "user.id=42", ("args",)),
+        Qualifier("since", "since", "2h", ("from",)),
+        Qualifier("until", "until", "2026-01-31", ("to",)),
+        ID,
+    ),
+    words="error",
+    pairs="payload",
+)
+ARCHIVE = Language(
+    (
+        Qualifier("queue", "queue", "mail"),
+        Qualifier("batch", "batch", "12"),
+        Qualifier("outcome", "outcome", "dead", ("state",)),
+        Qualifier("within", "within", "30d", ("since", "ended")),
+        Qualifier("until", "until", "2026-01-31", ("to",)),
+        ID,
+    ),
+    elsewhere="Jobs that are not archived yet are searched in the list of jobs.",
+)
 PLACE = re.compile(r"(\d{1,19})-(\d{1,19})-(\d{1,19})", re.ASCII)
 ARCHIVE_PLACE = re.compile(r"(\d{1,19})-(\d{1,19})", re.ASCII)
 
@@ -84,8 +111,6 @@ def archived_query(values: Mapping[str, str]) -> ArchivedQuery:
         raise Unclear(f"Outcome: there is no {outcome}. It is one of {', '.join(OUTCOMES)}.")
     number = batch(values)
     within = values.get("within") or ("all" if number is not None else USUALLY_WITHIN)
-    if within not in WITHIN:
-        raise Unclear(f"Ended within: one of {', '.join(WITHIN)}.")
     return ArchivedQuery(
         batch=number,
         queue=values.get("queue", ""),
@@ -110,13 +135,10 @@ def moment(text: str, name: str) -> datetime | None:
     """A time: so long ago (15m, 2h, 7d), or a date and time, in UTC unless it says otherwise. Raises `Unclear`."""
     if not text:
         return None
-    try:
-        if span := SPAN.fullmatch(text):
-            return database_now() - timedelta(seconds=int(span[1]) * UNITS[span[2]])
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Unclear(f"{name}: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC).") from None
+    found = filters.moment(text, database_now)
+    if found is None:
+        raise Unclear(f"{name}: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC).")
+    return found
 
 
 def pair(text: str) -> tuple[str, str] | None:
@@ -138,6 +160,12 @@ def read_place(text: str) -> Place | None:
     """The place in an address; None for what is none."""
     found = PLACE.fullmatch(text)
     return Place(*numbers) if found and (numbers := _numbers(found)) else None
+
+
+def read_page(text: str) -> str:
+    """Which page of the list of jobs is meant, `before=` or `after=` a place; empty for what is none."""
+    name, _equals, place = text.partition("=")
+    return text if name in ("before", "after") and read_place(place) else ""
 
 
 def write_archived_place(place: ArchivedPlace | None) -> str:

@@ -16,8 +16,9 @@ WORDS = {
 }
 # What everybody looks for: where one of these is missing, the reason is given.
 EXPECTED = (Action.RETRY, Action.CANCEL, Action.DELETE)
-# Filters and states that an operation on everything under a filter understands as the list does.
-FILTERS = {"state", "queue", "batch", "handler"}
+# Filters that an operation on everything understands as the list does, by what it calls them.
+FILTERS = {"state": "state", "queue": "queue", "batch": "batch", "handler": "handler"}
+DEAD_FILTERS = FILTERS | {"error": "text", "since": "since"}
 SELECTABLE = {
     JobState.DEAD, JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD, JobState.TRASHED,
 }  # fmt: skip
@@ -25,12 +26,13 @@ SELECTABLE = {
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An action with jobs in one state, or why it is not possible."""
+    """An action with jobs in one state, or why it is not possible; `opens` when something is chosen first."""
 
     action: str
     verb: str
     icon: str
     why_not: str = ""
+    opens: bool = False
 
 
 def offered(state: str) -> list[Offer]:
@@ -41,13 +43,25 @@ def offered(state: str) -> list[Offer]:
             continue
         why = why_not(action, JobState(state)) if state else ""
         if not why or action in EXPECTED:
-            offers.append(Offer(action.value, verb, icon, why))
+            offers.append(Offer(action.value, verb, icon, why, bool(DEEDS[action].option)))
     return offers
 
 
-def offered_to_all(chosen: dict[str, str]) -> list[Offer]:
-    """The actions with everything under the filter of a list, where an operation can mean the same."""
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """All that matches a filter, as an operation takes it; or why it cannot be meant at once."""
+
+    fields: dict[str, str]
+    why_not: str = ""
+
+
+def everything(chosen: dict[str, str]) -> Everything:
+    """All jobs under the filter of a list. What an operation does not know as a filter must not be left out by it."""
     state = chosen.get("state", "")
-    if state not in SELECTABLE or set(chosen) - FILTERS:
-        return []
-    return [one for one in offered(state) if not one.why_not and not DEEDS[Action(one.action)].option]
+    if state not in SELECTABLE:
+        other = f"All {state} jobs cannot be changed at once" if state else "To change all that match, choose a state"
+        return Everything({}, f"{other}: select rows.")
+    names = DEAD_FILTERS if state == JobState.DEAD else FILTERS
+    if unknown := [name for name in chosen if name not in names]:
+        return Everything({}, f"To change all that match, drop {' and '.join(unknown)}; or select rows.")
+    return Everything({names[name]: value for name, value in chosen.items()})

@@ -1,7 +1,10 @@
 """What is new in the list of jobs: for the orders in which the newest comes first."""
 
+from collections.abc import Sequence
+
 from monitoring import job_filters, panels
 from monitoring.panels import NEWS, Ask, Context, Panel
+from monitoring.snapshot import Snapshot
 from queues.domain.states import JobState
 from queues.selectors import job_lists
 from queues.selectors.job_walk import TooWide
@@ -31,6 +34,13 @@ def job_news(ask: Ask) -> Context:
         # The page itself says what is wrong.
         return {"keys": []}
     return {"keys": [job_filters.key(place) for place in places]}
+
+
+def known(subject: str, places: Sequence[job_lists.Place]) -> Snapshot:
+    """A reading that need not look for the newest jobs again: the page has just found them."""
+    snapshot = Snapshot()
+    snapshot.once(("job news", subject), lambda: places[:NEWS])
+    return snapshot
 
 
 def register() -> None:

@@ -6,10 +6,11 @@ from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 
+from monitoring import request_ids
 from queues.selectors import clock
 
 logger = logging.getLogger(__name__)
@@ -25,15 +26,16 @@ def seconds() -> float:
 
 
 def words() -> dict[str, object]:
-    """What a template says of the limit."""
-    return {"limit": f"{seconds():g}", "narrower": NARROWER}
+    """What a template says of the limit, and the name by which the log knows of a failure."""
+    return {"limit": f"{seconds():g}", "narrower": NARROWER, "request_id": request_ids.current()}
 
 
 def attempt(read: Callable[[], T]) -> T | None:
     """What `read` finds, or None when a statement of it took too long: the page goes on without."""
     try:
-        # A savepoint: the transaction of the page survives the statement that was cancelled.
-        with transaction.atomic():
+        # A savepoint: the transaction of the page survives the statement that was cancelled. Statements that Django
+        # has not sent fail alike.
+        with transaction.atomic(), connection.wrap_database_errors:
             return read()
     except DatabaseError as error:
         if not clock.cancelled(error):

@@ -10,16 +10,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from django.conf import settings
 from django.db import DatabaseError, connection
+from django.urls import set_script_prefix
 
-from monitoring import access, panels
+from monitoring import access, panels, rows
 from monitoring.history import HISTORY
-from monitoring.panels import Topic
+from monitoring.panels import Context, Topic
 from monitoring.snapshot import SHARED, Snapshot
 from queues.selectors import clock
 
@@ -31,6 +33,11 @@ ACCESS_EVERY = 8
 # No statement of a tick may take longer; a panel that does says so, the others go on.
 STATEMENT_LIMIT = 2.0
 MOST_TOPICS = 400
+# Rows of lists that are watched at once, and those of them that one tick reads.
+MOST_ROWS = 20_000
+ROWS_A_TICK = 500
+# Seconds after which a tick leaves what is still due to the next one: who has waited longest comes first.
+LONGEST_TICK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +73,26 @@ class Reader:
 
     def __init__(self) -> None:
         self._limited: object = None
+        self._rows: dict[Topic, tuple[Context, str]] = {}
 
     def read(self, topics: Collection[Topic]) -> dict[Topic, str]:
-        """Render these panels from one snapshot. Raises `DatabaseError` when the database does not answer."""
+        """Render these panels from one snapshot, as many as there is time for, and one at least. Raises
+        `DatabaseError` when the database does not answer."""
         self._connect()
         watched = {int(topic.subject) for topic in topics if panels.PANELS[topic.panel].about == "batch"}
-        snapshot, read_at = Snapshot(watched), time.monotonic()
+        snapshot, read_at = Snapshot(watched, listed=rows.by_kind(topics)), time.monotonic()
         HISTORY.forget_batches(snapshot.now)
-        rendered = {topic: self._render(topic, snapshot) for topic in topics}
+        rendered: dict[Topic, str] = {}
+        for topic in topics:
+            rendered[topic] = self._render(topic, snapshot)
+            if time.monotonic() - read_at > LONGEST_TICK:
+                break
         SHARED.put(snapshot, read_at)
         return rendered
+
+    def forget(self, watched: Collection[Topic]) -> None:
+        """Keep nothing of the rows that nobody watches any more."""
+        self._rows = {topic: row for topic, row in self._rows.items() if topic in watched}
 
     def permitted(self, visitors: Collection[access.Visitor]) -> dict[access.Visitor, bool]:
         """Who may stay."""
@@ -88,6 +105,8 @@ class Reader:
         self._limited = None
 
     def _connect(self) -> None:
+        # Each thread has its own, and requests set it for theirs only: without it no pushed link were below the prefix.
+        set_script_prefix(settings.FORCE_SCRIPT_NAME or "/")
         connection.close_if_unusable_or_obsolete()
         connection.ensure_connection()
         if connection.connection is not self._limited:
@@ -96,7 +115,14 @@ class Reader:
 
     def _render(self, topic: Topic, snapshot: Snapshot) -> str:
         try:
-            return panels.render(topic, snapshot, pushed=True)
+            found = panels.read(topic, snapshot)
+            if not panels.PANELS[topic.panel].of_rows:
+                return panels.show(topic, found, pushed=True)
+            # Most rows are as they were: telling is cheap, drawing is not.
+            known = self._rows.get(topic)
+            if known is None or known[0] != found:
+                known = self._rows[topic] = (found, panels.show(topic, found, pushed=True))
+            return known[1]
         except panels.Gone:
             return panels.failed(topic, "This does not exist any more.")
         except DatabaseError:
@@ -115,15 +141,18 @@ class Hub:
         self.fresh_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
         self._version = 0
+        self._read_in: dict[Topic, int] = {}
 
     def join(self, socket: Socket) -> None:
         """Feed this socket from now on. Raises `Full`."""
-        watched = {topic for other in self.sockets for topic in other.topics}
-        if len(watched | set(socket.topics)) > MOST_TOPICS:
+        watched = set(socket.topics).union(*(other.topics for other in self.sockets))
+        listed = sum(panels.PANELS[topic.panel].of_rows for topic in watched)
+        if len(watched) - listed > MOST_TOPICS or listed > MOST_ROWS:
             raise Full
         self.sockets.add(socket)
         if self._task is None or self._task.done():
             self.rendered.clear()
+            self._read_in.clear()
             self.fresh_at = time.monotonic()
             self._task = asyncio.create_task(self._feed(), name="live")
 
@@ -167,11 +196,14 @@ class Hub:
         self, loop: asyncio.AbstractEventLoop, thread: ThreadPoolExecutor, reader: Reader, tick: int
     ) -> None:
         watched = {topic for socket in self.sockets for topic in socket.topics}
-        due = [topic for topic in watched if topic not in self.rendered or tick % panels.PANELS[topic.panel].every == 0]
+        self._read_in = {topic: last for topic, last in self._read_in.items() if topic in watched}
+        due = self._due(watched, tick)
         started = time.monotonic()
         try:
             found = await loop.run_in_executor(thread, reader.read, due)
+            self._read_in.update(dict.fromkeys(found, tick))
             self._keep(watched, found)
+            reader.forget(watched)
             self.fresh_at = started
             if tick % ACCESS_EVERY == ACCESS_EVERY - 1:
                 visitors = {socket.visitor for socket in self.sockets}
@@ -185,6 +217,19 @@ class Hub:
             logger.exception("live figures could not be rendered")
         for socket in self.sockets:
             socket.wake()
+
+    def _due(self, watched: Iterable[Topic], tick: int) -> list[Topic]:
+        """What is read now: what never was, then what was left waiting, then what has its turn in this tick."""
+        waits: dict[Topic, int] = {}
+        for topic in watched:
+            last, every = self._read_in.get(topic), panels.PANELS[topic.panel].every
+            if last is None:
+                waits[topic] = tick + MOST_TOPICS
+            elif tick % every == 0 or tick - last > every:
+                waits[topic] = tick - last
+        order = sorted(waits, key=lambda topic: -waits[topic])
+        left = {*[topic for topic in order if panels.PANELS[topic.panel].of_rows][ROWS_A_TICK:]}
+        return [topic for topic in order if topic not in left]
 
     def _keep(self, watched: Collection[Topic], found: dict[Topic, str]) -> None:
         self.rendered = {topic: old for topic, old in self.rendered.items() if topic in watched}

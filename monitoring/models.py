@@ -51,3 +51,20 @@ class MetricPoint(models.Model):
 
     def __str__(self) -> str:
         return f"queue {self.queue_id} at {self.minute:%Y-%m-%d %H:%M}"
+
+
+class Moment(models.Model):
+    """How all queues together stood in one minute, and what the control worker found wrong."""
+
+    minute = models.DateTimeField(unique=True)
+    waiting = models.PositiveBigIntegerField(help_text="jobs that were due")
+    oldest = models.FloatField(help_text="seconds for which the oldest of them had been due")
+    running = models.PositiveBigIntegerField(help_text="runs")
+    slots = models.PositiveBigIntegerField(help_text="workers that took work")
+    dead = models.PositiveBigIntegerField(help_text="dead letters")
+    pending = models.PositiveBigIntegerField(help_text="batches not announced")
+    workers = models.PositiveBigIntegerField(help_text="workers that were heard of")
+    problems = models.JSONField(default=list, db_default=[])
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M}"

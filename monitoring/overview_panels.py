@@ -1,79 +1,52 @@
 """The panels of the overview that are not elsewhere: its tiles, its two charts and what needs attention."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
-from monitoring import charts, findings, lines, minutes, panels, ranges, sparks
+from monitoring import charts, findings, lines, marks, minutes, moments, panels, ranges, spans, sparks, standing
 from monitoring.attention import ranked
 from monitoring.forecast import Forecast, forecast, steady
-from monitoring.history import CHART
+from monitoring.frame import HEALTH
+from monitoring.history import CHART, Notes
+from monitoring.minutes import WINDOWS, Window
+from monitoring.moments import Standing
 from monitoring.panels import Ask, Context, Panel
 from monitoring.series import Series
 from monitoring.snapshot import Snapshot
-from queues.selectors import figures, gauges, handover, overview
 
 # Seconds of completions by which a backlog is judged: steadier than the rate of "now".
 JUDGED = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Oldest:
-    """What has been due for the longest time."""
-
-    queue: str
-    waited: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Batches that were accepted and not yet announced, in all queues."""
-
-    pending: int
-    age: timedelta | None
-    failing: list[str]
-
-
 def tiles(ask: Ask) -> Context:
     """The figures at the top of the overview."""
     snapshot = ask.snapshot
-    rows, series = snapshot.queues, snapshot.series
-    slots = snapshot.once("worker slots", lambda: overview.slots(snapshot.now))
-    oldest, pending = _oldest(snapshot), _hand_over(snapshot)
-    waiting, dead = sum(line.waiting for line in rows), sum(line.dead for line in rows)
-    workers: figures.Workers = snapshot.workers
-    notes = {
-        "waiting": waiting,
-        "oldest": oldest.waited.total_seconds() if oldest else 0.0,
-        "busy": slots.busy,
-        "dead": dead,
-        "pending": pending.pending,
-        "workers": workers.alive,
-    }
+    rows, series, now = snapshot.queues, snapshot.series, snapshot.now
+    figures, oldest, slots = standing.read(snapshot), standing.oldest(snapshot), standing.slots(snapshot)
+    notes = snapshot.once("notes", lambda: snapshot.history.note(now, figures, moments.since))
     return {
         "rate": sum(line.rate for line in rows),
         "series": series,
-        "waiting": waiting,
+        "figures": figures,
         "scheduled": sum(line.scheduled for line in rows),
         "held": sum(line.held for line in rows),
         "running": sum(line.running for line in rows),
-        "dead": dead,
         "about": any(line.about for line in rows),
         "least": any(line.least for line in rows),
         "paused": [line.figures.name for line in rows if line.figures.pause],
-        "workers": workers,
-        "slots": slots,
+        "workers": standing.health(snapshot),
+        "lost": max(0, figures.running - slots.busy),
         "oldest": oldest,
         "waited": oldest.waited if oldest else None,
-        "hand_over": pending,
+        "hand_over": standing.hand_over(snapshot),
         "forecast": _forecast(snapshot),
         "sparks": _sparks(snapshot, notes),
+        "changes": _changes(snapshot, figures, notes),
     }
 
 
 def chart(ask: Ask) -> Context:
     """What ended over a window: the last fifteen minutes from the runs themselves, longer ones from kept minutes."""
-    window = minutes.WINDOWS[ask.subject]
+    window = _window(ask)
     live = window.name == ranges.USUAL
     series = ask.snapshot.series if live else _range(ask).series
     idle = series.succeeded + series.retried + series.dead < 0.5
@@ -83,6 +56,7 @@ def chart(ask: Ask) -> Context:
         "series": series,
         "chart": drawn,
         "most": max((bar.succeeded + bar.retried + bar.dead for bar in drawn.bars), default=0.0),
+        "marks": ask.snapshot.once(("marks", window.name), lambda: marks.marks(series)),
         "table": (series.coarser(60 // series.bucket) if live else series).points[::-1],
         "idle": idle,
         "last_end": ask.snapshot.last_end if idle else None,
@@ -116,7 +90,9 @@ def latency(ask: Ask) -> Context:
 
 def attention(ask: Ask) -> Context:
     """What needs a person, the worst first."""
-    shown, more = ranked(findings.gather(ask.snapshot))
+    found = findings.gather(ask.snapshot)
+    HEALTH.note(found, ask.snapshot.now)
+    shown, more = ranked(found)
     return {"findings": shown, "more": more}
 
 
@@ -132,30 +108,19 @@ def register() -> None:
 
 
 def window(subject: str) -> str:
-    """A window that there is."""
-    return subject if subject in minutes.WINDOWS else ranges.USUAL
+    """A window that there is, in its one spelling."""
+    found = spans.window(subject)
+    return found.name if found else ranges.USUAL
+
+
+def _window(ask: Ask) -> Window:
+    """Of the subject."""
+    return ask.snapshot.once(("window", ask.subject), lambda: spans.window(ask.subject)) or WINDOWS[ranges.USUAL]
 
 
 def _range(ask: Ask) -> ranges.Range:
     now = ask.snapshot.now
-    return ask.snapshot.once(("range", ask.subject), lambda: ranges.RANGES.read(ask.subject, now))
-
-
-def _oldest(snapshot: Snapshot) -> Oldest | None:
-    found = snapshot.once("oldest_due", gauges.oldest_due)
-    if not found:
-        return None
-    queue = max(found, key=lambda name: found[name])
-    return Oldest(queue, timedelta(seconds=max(0.0, found[queue])))
-
-
-def _hand_over(snapshot: Snapshot) -> HandOver:
-    found = snapshot.once("hand_overs", handover.hand_overs)
-    names = {line.figures.id: line.figures.name for line in snapshot.queues}
-    since = min((one.since for one in found.values() if one.since), default=None)
-    failing = sorted(names.get(key, str(key)) for key, one in found.items() if one.failures)
-    age = max(timedelta(), snapshot.now - since) if since else None
-    return HandOver(sum(one.pending for one in found.values()), age, failing)
+    return ask.snapshot.once(("range", ask.subject), lambda: ranges.RANGES.read(_window(ask), now))
 
 
 def _forecast(snapshot: Snapshot) -> Forecast:
@@ -165,11 +130,8 @@ def _forecast(snapshot: Snapshot) -> Forecast:
     stopped = any(line.waiting for line in rows)
     if moving <= 0:
         return forecast(moving, 0.0, 0.0, stopped=stopped)
-    return forecast(moving, steady(snapshot.once("arrivals", lambda: _arrivals(snapshot))), _ended(snapshot.series))
-
-
-def _arrivals(snapshot: Snapshot) -> list[float]:
-    return snapshot.history.arrivals(snapshot.now)
+    arriving = steady([sum(span.values()) for span in standing.arrivals(snapshot)])
+    return forecast(moving, arriving, _ended(snapshot.series))
 
 
 def _ended(series: Series) -> float:
@@ -179,8 +141,8 @@ def _ended(series: Series) -> float:
     return sum(point.succeeded + point.dead for point in last) / seconds if seconds else 0.0
 
 
-def _sparks(snapshot: Snapshot, notes: dict[str, float]) -> dict[str, str]:
-    """The small lines: of rates from the chart's buckets, of all else from what this process has seen."""
+def _sparks(snapshot: Snapshot, notes: Notes) -> dict[str, str]:
+    """The small lines: of rates from the chart's buckets, of all else from how it has stood."""
     series = snapshot.series
     points = [point for point in series.points if point.seconds >= charts.YOUNGEST]
     by_minute = series.coarser(60 // series.bucket).points
@@ -189,7 +151,32 @@ def _sparks(snapshot: Snapshot, notes: dict[str, float]) -> dict[str, str]:
         "rate": charts.sparkline([point.rate(point.total) for point in points]),
         "success": charts.sparkline(shares),
     }
-    for name, value in notes.items():
-        samples = snapshot.once(("note", name), partial(snapshot.history.note, name, snapshot.now, value))
+    for name in ("waiting", "oldest", "running", "dead", "pending", "workers"):
+        samples = [(at, float(getattr(figures, name))) for at, figures in notes]
         drawn[name] = charts.sparkline(sparks.resample(samples, snapshot.now, CHART))
     return drawn
+
+
+def _changes(snapshot: Snapshot, figures: Standing, notes: Notes) -> dict[str, str]:
+    """How figures differ from the fifteen minutes before, where that is known and says something."""
+    now, series = snapshot.now, snapshot.series
+    before = snapshot.once("before", lambda: minutes.summed(now - 2 * CHART, now - CHART))
+    tried = before.succeeded + before.retried + before.dead
+    found = {}
+    if tried:
+        found["rate"] = _signed((series.succeeded + series.retried + series.dead) / tried * 100 - 100, " %")
+    if before.success_rate is not None and series.success_rate is not None:
+        found["success"] = _signed((series.success_rate - before.success_rate) * 100, " points", places=2)
+    then, first = notes[0]
+    if now - then >= CHART - timedelta(minutes=1):
+        for name in ("waiting", "dead", "workers"):
+            found[name] = _signed(getattr(figures, name) - getattr(first, name))
+    return {name: text for name, text in found.items() if text}
+
+
+def _signed(value: float, unit: str = "", places: int = 0) -> str:
+    """With its sign; empty when it rounds to nothing."""
+    rounded = round(value, places)
+    digits = f"{abs(rounded):,.{places}f}"
+    digits = digits.rstrip("0").rstrip(".") if places else digits
+    return f"{'+' if rounded > 0 else '−'}{digits}{unit}" if rounded else ""

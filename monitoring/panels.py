@@ -4,6 +4,7 @@ A page shows a panel, a poll asks for it again, and the broadcaster renders it o
 A context function reads from the snapshot it is given, so that panels of one moment share their figures.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,12 +12,15 @@ from typing import Any, NamedTuple
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from monitoring import filters, limits
+from monitoring import filters, limits, request_ids
 from monitoring.snapshot import BATCHES_SHOWN, Snapshot
 from queues.selectors import dead_letters
 
+logger = logging.getLogger(__name__)
 Context = dict[str, Any]
 NEWS = 100
+# What a panel is about whose subject are the ids of the rows of a list.
+ROWS = "rows"
 
 
 class Gone(LookupError):
@@ -42,7 +46,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of a page. `every` is how many ticks it may be old; `about` is the kind of its subject."""
+    """A part of a page. `every` is how many ticks it may be old; `about` is the kind of its subject.
+
+    One about `ROWS` has no place of its own: it tells what has changed in rows that the page shows already.
+    """
 
     name: str
     context: Callable[[Ask], Context]
@@ -53,6 +60,11 @@ class Panel:
     def template(self) -> str:
         """Its own template, named after it."""
         return f"monitoring/_{self.name.replace('-', '_')}.html"
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether it tells of the rows of a list."""
+        return self.about == ROWS
 
 
 class Topic(NamedTuple):
@@ -124,32 +136,55 @@ def topic(name: str, subject: str, operate: bool) -> Topic:
     if panel.about == "filter":
         # One spelling for each filter, so that all who filter alike share one topic.
         subject = filters.canonical(subject)
-    return Topic(name, subject if panel.about else "", operate)
+    return permitted(Topic(name, subject if panel.about else "", False), operate)
+
+
+def permitted(wanted: Topic, operate: bool) -> Topic:
+    """The topic for somebody who may or may not act. A row is the same for both, so that all share it."""
+    return wanted._replace(operate=operate and not PANELS[wanted.panel].of_rows)
+
+
+def watched(name: str, subject: str, operate: bool) -> list[Topic]:
+    """What a socket watches for a panel: each row by itself, for many lists may show it. Raises `Gone`."""
+    whole = topic(name, subject, operate)
+    if not PANELS[name].of_rows:
+        return [whole]
+    return [whole._replace(subject=one) for one in whole.subject.split("-")]
 
 
 def render(wanted: Topic, snapshot: Snapshot, *, pushed: bool = False) -> SafeString:
     """The panel as HTML; `pushed` marks it as a fragment that finds its place by itself."""
+    return show(wanted, read(wanted, snapshot), pushed=pushed)
+
+
+def read(wanted: Topic, snapshot: Snapshot) -> Context:
+    """What the panel tells."""
+    return PANELS[wanted.panel].context(Ask(snapshot, wanted.subject, wanted.operate))
+
+
+def show(wanted: Topic, found: Context, *, pushed: bool) -> SafeString:
+    """The same as HTML."""
     panel = PANELS[wanted.panel]
-    ask = Ask(snapshot, wanted.subject, wanted.operate)
-    context = {
-        "panel": panel,
-        "topic": wanted,
-        "pushed": pushed,
-        "operate": wanted.operate,
-        **panel.context(ask),
-    }
+    context = {"panel": panel, "topic": wanted, "pushed": pushed, "operate": wanted.operate, **found}
     return render_to_string(panel.template, context)
 
 
 def failed(wanted: Topic, message: str, *, pushed: bool = True) -> SafeString:
     """The panel's place when it could not be read: the rest of the page goes on."""
-    context = {"panel": PANELS[wanted.panel], "topic": wanted, "pushed": pushed, "message": message}
+    about = {"message": message, "request_id": request_ids.current()}
+    context = {"panel": PANELS[wanted.panel], "topic": wanted, "pushed": pushed, **about}
     return render_to_string("components/_panel_failed.html", context)
 
 
 def render_calmly(wanted: Topic, snapshot: Snapshot) -> SafeString:
-    """The panel for a page, or a word that reading it takes too long."""
-    html = limits.attempt(lambda: render(wanted, snapshot))
+    """The panel for a poll or a page, or a word that reading it takes too long or has failed: the rest goes on."""
+    try:
+        html = limits.attempt(lambda: render(wanted, snapshot))
+    except Gone:
+        raise
+    except Exception:
+        logger.exception("panel %s could not be read", wanted.panel)
+        return failed(wanted, "This part of the page could not be read; the error is in the log.", pushed=False)
     if html is not None:
         return html
     message = f"Reading this took longer than {limits.seconds():g} s and was stopped. {limits.NARROWER}"
@@ -157,5 +192,11 @@ def render_calmly(wanted: Topic, snapshot: Snapshot) -> SafeString:
 
 
 def render_all(wanted: Iterable[Topic], snapshot: Snapshot) -> dict[str, SafeString]:
-    """The panels of a page by name, with `_` for `-` so that templates can name them."""
-    return {one.panel.replace("-", "_"): render_calmly(one, snapshot) for one in wanted}
+    """The panels of a page by name, with `_` for `-` so that templates can name them. Of its rows only the place
+    where news of them arrives: the page shows them itself."""
+    return {
+        one.panel.replace("-", "_"): show(one, {"lines": []}, pushed=False)
+        if PANELS[one.panel].of_rows
+        else render_calmly(one, snapshot)
+        for one in wanted
+    }

@@ -3,16 +3,27 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import mean
 
-from monitoring import charts, lines, minutes, panels
+from monitoring import charts, lines, marks, minutes, panels, spans, standing
+from monitoring.forecast import Forecast, forecast, steady
 from monitoring.panels import Ask, Context, Gone, Panel
 from monitoring.series import Point, Series
-from monitoring.snapshot import QueueLine
+from monitoring.snapshot import QueueLine, Snapshot
 from queues.domain.percentiles import summary
 from queues.selectors import figures, gauges, queue_page, throughput, worker_health
 from queues.services import standstill
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What came into a queue and what left it, jobs a minute over the last five, and what becomes of what waits."""
+
+    came: float
+    left: float
+    forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +36,7 @@ class ListLine:
     limit: int | None
     lately: minutes.Minutes
     spark: str
-    drain: timedelta | None
+    flow: Flow
     workers: int
 
 
@@ -33,11 +44,9 @@ def queue_list(ask: Ask) -> Context:
     """All queues with what they did lately."""
     snapshot = ask.snapshot
     oldest = snapshot.once("oldest_due", gauges.oldest_due)
-    lately = snapshot.once("lately", lambda: minutes.lately(snapshot.now))
     hour = snapshot.once("last_hour", lambda: minutes.last_hour(snapshot.now))
     runs = snapshot.once("running_runs", throughput.running_runs)
     limits = snapshot.once("limits", queue_page.limits)
-    serving = snapshot.once("serving", lambda: worker_health.serving(snapshot.now))
     rows = []
     for line in snapshot.queues:
         key, name = line.figures.id, line.figures.name
@@ -47,21 +56,48 @@ def queue_list(ask: Ask) -> Context:
                 timedelta(seconds=oldest[name]) if name in oldest else None,
                 runs.get(key, 0),
                 limits.get(key),
-                lately.get(key, minutes.Minutes()),
+                lately(snapshot, key),
                 charts.sparkline(hour[key]) if key in hour else "",
-                drain(line),
-                sum(not queues or name in queues for queues in serving),
+                flow(snapshot, line),
+                workers(snapshot, name),
             )
         )
-    return {"rows": rows}
+    sums = {
+        "waiting": sum(row.line.waiting for row in rows),
+        "runs": sum(row.runs for row in rows),
+        "rate": sum(row.line.rate for row in rows),
+        "came": sum(row.flow.came for row in rows),
+        "left": sum(row.flow.left for row in rows),
+        "about": any(row.line.about for row in rows),
+        "least": any(row.line.least for row in rows),
+    }
+    return {"rows": rows, "sums": sums}
 
 
-def drain(line: QueueLine) -> timedelta | None:
-    """How long the work that waits takes at the present rate; None when there is none, or nothing moves."""
-    waiting = line.waiting - line.held
-    if line.figures.pause or waiting <= 0 or line.rate <= 0:
-        return None
-    return timedelta(seconds=waiting / line.rate)
+def lately(snapshot: Snapshot, key: int) -> minutes.Minutes:
+    """What a queue did in the last quarter of an hour."""
+    found = snapshot.once("lately", lambda: minutes.lately(snapshot.now))
+    return found.get(key, minutes.Minutes())
+
+
+def workers(snapshot: Snapshot, name: str) -> int:
+    """How many living workers take work of this queue."""
+    serving = snapshot.once("serving", lambda: worker_health.serving(snapshot.now))
+    return sum(not queues or name in queues for queues in serving)
+
+
+def flow(snapshot: Snapshot, line: QueueLine) -> Flow:
+    """Of one queue. What waits is judged by what comes steadily and by what ends now, or of late where that is more:
+    a queue of long jobs does not stand still between two of them."""
+    key = line.figures.id
+    came = [span.get(key, 0.0) for span in standing.arrivals(snapshot)]
+    left = snapshot.once("ended", lambda: minutes.ended(snapshot.now)).get(key, 0.0)
+    if line.figures.pause:
+        becomes = Forecast("paused") if line.waiting else Forecast("empty")
+    else:
+        waits = line.waiting - line.held
+        becomes = forecast(waits, steady(came), max(line.rate, left), stopped=line.held > 0)
+    return Flow(mean(came) * 60, left * 60, becomes)
 
 
 def queue_now(ask: Ask) -> Context:
@@ -73,7 +109,9 @@ def queue_now(ask: Ask) -> Context:
         "pause": line.figures.pause,
         "standing": standing,
         "slots": snapshot.once(("slots", line.figures.id), lambda: queue_page.slots(line.figures.id)),
-        "drain": drain(line),
+        "flow": flow(snapshot, line),
+        "lately": lately(snapshot, line.figures.id),
+        "workers": workers(snapshot, ask.subject),
         "oldest": _since(_backlog(ask, line).oldest, snapshot.now),
     }
 
@@ -99,11 +137,10 @@ def queue_flow(ask: Ask) -> Context:
     """What came in against what was done, over a window."""
     window, name = _window_of(ask.subject)
     key, now = _key(ask, name), ask.snapshot.now
-    since = queue_page.window_start(now, window.length, window.bucket)
-    done = minutes.by_bucket(key, since, window.bucket)
-    came = queue_page.arrivals(key, since, window.bucket)
-    starts = [since + timedelta(seconds=place * window.bucket) for place in range(window.count)]
-    points = [_point(start, window.bucket, now, done.get(start)) for start in starts]
+    starts, end = window.starts(now), window.end(now)
+    done = minutes.by_bucket(key, starts[0], window.bucket, end)
+    came = queue_page.arrivals(key, starts[0], window.bucket, end)
+    points = [_point(start, window.seconds(start, now), done.get(start)) for start in starts]
     series = Series(points, window.bucket)
     # The bucket in which counting had to end is only a part of one.
     known = [None if start < came.since else came.jobs.get(start, 0) for start in starts]
@@ -121,6 +158,7 @@ def queue_flow(ask: Ask) -> Context:
         "arrived": sum(jobs for jobs in known if jobs is not None),
         "came": came,
         "line": lines.lines({"arrived": rates}, centred=True, top=chart.top).lines[0],
+        "marks": ask.snapshot.once(("marks", ask.subject), lambda: marks.marks(series, name)),
         "table": list(zip(points, known, strict=True))[::-1],
         "lost": sum(part.lost for part in found),
         "runs": sum(part.runs for part in found),
@@ -175,12 +213,13 @@ def _queue_name(subject: str) -> str:
 
 def _queue_window(subject: str) -> str:
     name, _, window = subject.partition(" ")
-    return f"{_queue_name(name)} {window if window in minutes.WINDOWS else minutes.USUAL}"
+    found = spans.window(window)
+    return f"{_queue_name(name)} {found.name if found else minutes.USUAL}"
 
 
 def _window_of(subject: str) -> tuple[minutes.Window, str]:
     name, _, window = subject.partition(" ")
-    return minutes.WINDOWS[window], name
+    return spans.window(window) or minutes.WINDOWS[minutes.USUAL], name
 
 
 def _line(ask: Ask) -> QueueLine:
@@ -206,7 +245,6 @@ def _since(moment: datetime | None, now: datetime) -> timedelta | None:
     return now - moment if moment else None
 
 
-def _point(start: datetime, bucket: int, now: datetime, done: minutes.Minutes | None) -> Point:
-    seconds = min(float(bucket), max(0.0, (now - start).total_seconds()))
+def _point(start: datetime, seconds: float, done: minutes.Minutes | None) -> Point:
     found = done or minutes.Minutes()
     return Point(start, seconds, found.succeeded, found.retried, found.dead)

@@ -10,15 +10,16 @@ from typing import Any
 
 from django.db.models import F, Max, Q, Sum
 
-from monitoring.minutes import WINDOWS, Window
+from monitoring.minutes import Window
 from monitoring.models import MetricPoint
 from monitoring.series import Point, Series
 from queues.selectors.expressions import time_bucket
-from queues.selectors.queue_page import window_start
 
 USUAL = "15m"
 SHORTEST, LONGEST = timedelta(seconds=5), timedelta(seconds=60)
 HALF = timedelta(minutes=5)
+# Windows that are remembered: people can ask for any.
+KEPT = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class Ranges:
         """Forget everything."""
         self._kept: dict[str, tuple[datetime, Range]] = {}
 
-    def read(self, name: str, now: datetime) -> Range:
+    def read(self, window: Window, now: datetime) -> Range:
         """One window, as new as it has to be."""
-        window = WINDOWS[name]
+        name = window.name
         patience = min(max(SHORTEST, timedelta(seconds=window.bucket / 20)), LONGEST)
         with self._lock:
             kept = self._kept.get(name)
@@ -65,12 +66,15 @@ class Ranges:
             return kept[1]
         found = _read(window, now)
         with self._lock:
+            self._kept.pop(name, None)
             self._kept[name] = (now, found)
+            for oldest in list(self._kept)[:-KEPT]:
+                del self._kept[oldest]
         return found
 
 
 def _read(window: Window, now: datetime) -> Range:
-    since = window_start(now, window.length, window.bucket)
+    starts = window.starts(now)
     fields = ("wait_p50", "wait_p95", "handler_p50", "handler_p95")
     weighted: dict[str, Any] = {
         name: part
@@ -81,7 +85,7 @@ def _read(window: Window, now: datetime) -> Range:
         )
     }
     rows: Any = (
-        MetricPoint.objects.filter(minute__gte=since)
+        MetricPoint.objects.filter(minute__gte=starts[0], minute__lt=window.end(now))
         .values(start=time_bucket("minute", window.bucket))
         .annotate(
             ok=Sum("succeeded"), again=Sum("retried"), died=Sum("dead"), w95=Max("wait_p95"), h95=Max("handler_p95")
@@ -90,10 +94,8 @@ def _read(window: Window, now: datetime) -> Range:
     )
     found: dict[datetime, Any] = {row["start"]: row for row in rows}
     points, times = [], []
-    for place in range(window.count):
-        start = since + timedelta(seconds=place * window.bucket)
-        row = found.get(start, {})
-        seconds = min(float(window.bucket), max(0.0, (now - start).total_seconds()))
+    for start in starts:
+        row, seconds = found.get(start, {}), window.seconds(start, now)
         points.append(Point(start, seconds, row.get("ok", 0), row.get("again", 0), row.get("died", 0)))
         wait, handler = (_mean(row, field) for field in (fields[0], fields[2]))
         times.append(Times(start, wait, row.get("w95"), handler, row.get("h95")))

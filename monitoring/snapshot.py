@@ -1,7 +1,7 @@
 """One reading of the database for everybody who looks: each figure at most once, and only if asked for."""
 
 import threading
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -48,8 +48,15 @@ class BatchLine:
 class Snapshot:
     """Figures of one moment, by the database's clock. Safe to share between threads."""
 
-    def __init__(self, watched: Collection[int] = (), history: History = HISTORY) -> None:
+    def __init__(
+        self,
+        watched: Collection[int] = (),
+        history: History = HISTORY,
+        *,
+        listed: Mapping[str, Collection[int]] | None = None,
+    ) -> None:
         self._watched = frozenset(watched)
+        self._listed = listed or {}
         self._history = history
         self._known: dict[Hashable, Any] = {}
         self._lock = threading.RLock()
@@ -65,6 +72,16 @@ class Snapshot:
             if key not in self._known:
                 self._known[key] = read()
             return cast(T, self._known[key])
+
+    def several(self, kind: str, wanted: Collection[int], read: Callable[[list[int]], Mapping[int, T]]) -> dict[int, T]:
+        """What `read` finds of these, read together with all else of this kind that is `listed`, and only once."""
+        with self._lock:
+            known = cast(dict[int, T | None], self._known.setdefault(("several", kind), {}))
+            missing = sorted({*wanted, *self._listed.get(kind, ())} - known.keys())
+            if missing:
+                found = read(missing)
+                known.update({one: found.get(one) for one in missing})
+            return {one: row for one in wanted if (row := known[one]) is not None}
 
     @property
     def now(self) -> datetime:

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 LARGEST = 1024**3
 LARGEST_TOGETHER = 4 * 1024**3
+# Files of one person that wait, and that a page lists.
+MOST = 20
 KEPT_FOR = 6 * 3_600.0
 # Up to this size a file is looked through and inserted while the browser waits.
 AT_ONCE = 2 * 1024**2
@@ -51,6 +53,9 @@ class Upload:
     done: int = 0
     error: str = ""
     batch: int | None = None
+    kept_at: float = 0.0
+    # Whether its key had its batch already.
+    known: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     columns: list[dict[str, str]] = field(default_factory=list)
     inspection: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +77,12 @@ class Upload:
         fresh.write_text(json.dumps(asdict(self)))
         fresh.replace(path)
 
+    def let_go(self) -> bool:
+        """Drop the file, and remember for a while what became of it; whether it was there still."""
+        there = self.lines.exists()
+        self.lines.unlink(missing_ok=True)
+        return there
+
     def remove(self) -> None:
         """Forget it, file and all."""
         shutil.rmtree(folder() / self.token, ignore_errors=True)
@@ -87,13 +98,15 @@ def folder() -> Path:
 def keep(stream: BinaryIO, *, owner: int, name: str, form: str) -> Upload:
     """Keep a file. Raises `UploadRefused`."""
     sweep()
+    if len(waiting(owner)) >= MOST:
+        raise UploadRefused(f"{MOST} files of yours wait already: enqueue or discard one of them")
     token = secrets.token_hex(16)
     room = min(LARGEST, LARGEST_TOGETHER - _together())
     place = folder() / token
     place.mkdir(mode=0o700)
     try:
         size = _copy(stream, place / "lines", room)
-        upload = Upload(token, owner, name, form, size)
+        upload = Upload(token, owner, name, form, size, kept_at=time.time())
         upload.save()
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
@@ -117,6 +130,13 @@ def find(token: str, owner: int) -> Upload | None:
         # Its process has died, and its transaction with it.
         found.state, found.error = "failed", "the process that worked on it has stopped: try again"
     return found
+
+
+def waiting(owner: int) -> list[Upload]:
+    """The files of this owner that are not enqueued yet, the newest first."""
+    places = sorted(folder().iterdir(), key=lambda place: place.name)
+    found = [upload for place in places if (upload := find(place.name, owner)) and upload.state != "done"]
+    return sorted(found, key=lambda upload: upload.kept_at, reverse=True)
 
 
 def sweep() -> None:

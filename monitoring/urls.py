@@ -1,15 +1,17 @@
 """Addresses of the console."""
 
-from django.contrib.auth.views import LoginView, LogoutView
+from django.contrib.auth.views import LogoutView
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from django.views.generic import RedirectView
 
+from monitoring.sign_in import SignIn
 from monitoring.views import (
     act,
     activity,
     archive,
+    archive_list,
     batch_actions,
     batch_export,
     batches,
@@ -18,6 +20,7 @@ from monitoring.views import (
     dead_letters,
     health,
     help,
+    job_list,
     jobs,
     login,
     metrics,
@@ -26,6 +29,8 @@ from monitoring.views import (
     panel,
     queue_policy,
     queues,
+    schedules,
+    search,
     submit,
     trash,
     upload,
@@ -66,10 +71,11 @@ urlpatterns = [
     path("batches/<id:batch_id>/clone/", batch_actions.act, {"deed": "clone"}, name="batch-clone"),
     path("batches/<id:batch_id>/delete/", batch_actions.act, {"deed": "delete"}, name="batch-delete"),
     path("batches/<id:batch_id>/pause/", batch_actions.act, {"deed": "pause"}, name="batch-pause"),
+    path("batches/<id:batch_id>/restore/", batch_actions.act, {"deed": "restore"}, name="batch-restore"),
     path("batches/<id:batch_id>/resume/", batch_actions.act, {"deed": "resume"}, name="batch-resume"),
     path("batches/<id:batch_id>/seal/", batch_actions.act, {"deed": "seal"}, name="batch-seal"),
     path("batches/<id:batch_id>/export/<slug:kind>.<slug:form>", batch_export.export, name="batch-export"),
-    path("jobs/", jobs.job_list, name="jobs"),
+    path("jobs/", job_list.job_list, name="jobs"),
     path("jobs/<id:job_id>/", jobs.job, name="job"),
     path("jobs/<id:job_id>/payload.json", jobs.job_payload, name="job-payload"),
     path("jobs/<id:job_id>/result.json", jobs.job_result, name="job-result"),
@@ -90,6 +96,10 @@ urlpatterns = [
     path("queues/<queue:name>/policy/", queue_policy.queue_policy, name="queue-policy"),
     path("queues/<queue:name>/pause/", queues.pause, name="queue-pause"),
     path("queues/<queue:name>/resume/", queues.resume, name="queue-resume"),
+    path("schedules/", schedules.schedule_list, name="schedules"),
+    path("schedules/<id:schedule_id>/run/", schedules.act, {"deed": "run"}, name="schedule-run"),
+    path("schedules/<id:schedule_id>/pause/", schedules.act, {"deed": "pause"}, name="schedule-pause"),
+    path("schedules/<id:schedule_id>/resume/", schedules.act, {"deed": "resume"}, name="schedule-resume"),
     path("workers/", workers.worker_list, name="workers"),
     path("workers/<uuid:worker_id>/", workers.worker_detail, name="worker"),
     path("workers/<uuid:worker_id>/suspend/", workers.suspend, name="worker-suspend"),
@@ -97,16 +107,17 @@ urlpatterns = [
     path("workers/<uuid:worker_id>/stop/", workers.stop, name="worker-stop"),
     path("workers/<uuid:worker_id>/reclaim/", workers.reclaim, name="worker-reclaim"),
     path("runs/", workers.run_list, name="runs"),
-    path("archive/", archive.archive_list, name="archive"),
+    path("archive/", archive_list.archive_list, name="archive"),
     path("archive/sizes/", archive.archive_sizes, name="archive-sizes"),
     path("archive/restore/", archive.restore, name="archive-restore"),
     path("trash/", trash.trash_list, name="trash"),
     path("activity/", activity.activity_list, name="activity"),
     path("activity/export.csv", activity.activity_export, {"form": "csv"}, name="activity-csv"),
     path("activity/export.jsonl", activity.activity_export, {"form": "jsonl"}, name="activity-jsonl"),
+    path("search/", search.search, name="search"),
     path("panels/<slug:name>/", panel.panel, name="panel"),
     path("help/", help.help_page, name="help"),
-    path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("login/", SignIn.as_view(), name="login"),
     path("login/link/", login.login_link, name="login-link"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path(

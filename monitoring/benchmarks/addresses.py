@@ -10,7 +10,7 @@ from monitoring import minutes, panels
 from monitoring.urls import urlpatterns
 from queues.benchmarks.fill import Filled
 from queues.domain.states import BatchState, JobState
-from queues.selectors import operations
+from queues.selectors import operations, recurring
 
 # They show no figures: signing in and out, a pointer to a file, and what is there only after something was uploaded.
 LEFT_OUT = frozenset({"login", "login-link", "logout", "favicon", "upload"})
@@ -62,6 +62,7 @@ def _examples(filled: Filled) -> dict[str, list[tuple[str, object]]]:
         "worker_id": [("", filled.worker)],
         "fingerprint": [("", filled.cause)],
         "operation_id": [("", None)],
+        "schedule_id": [("", None)],
     }
 
 
@@ -72,6 +73,8 @@ def _arguments(pattern: URLPattern, filled: Filled) -> Iterator[tuple[str, dict[
         return
     if "operation_id" in wanted:
         examples["operation_id"] = [("", _operation())]
+    if "schedule_id" in wanted:
+        examples["schedule_id"] = [("", _schedule())]
     words: dict[str, object] = {name: WORDS[name] for name in wanted & WORDS.keys()}
     things = sorted(wanted - words.keys())
     if not things:
@@ -84,6 +87,11 @@ def _arguments(pattern: URLPattern, filled: Filled) -> Iterator[tuple[str, dict[
 
 def _operation() -> int:
     found = operations.operation_page().rows
+    return found[0].id if found else 0
+
+
+def _schedule() -> int:
+    found, _ = recurring.schedules_page()
     return found[0].id if found else 0
 
 
@@ -131,7 +139,13 @@ def _filters(route: str, filled: Filled) -> list[dict[str, object]]:
             {"outcome": "cancelled", "queue": queue, "within": "all"},
             {"within": "all"},
         ],
+        "search": [
+            *(dict[str, object](q=text) for text in (filled.job_dead, batch, queue, "mailing 7", "host-7", "no such")),
+            {"q": f"user={filled.job_waiting}"},
+        ],
         "trash": [{"queue": queue}],
+        "workers": [{"queue": queue}, {"host": "none of this name"}],
+        "schedules": [{"after": "m"}],
         "activity": [{"actor": "person-3"}, {"action": "queue.pause"}, {"target": queue}, {"source": "admin"}],
     }
     return filters.get(route, [])

@@ -9,6 +9,7 @@ from django.template.defaultfilters import stringfilter
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from monitoring import frame as frames
 from monitoring import texts
 from monitoring.icons import ICONS
 
@@ -29,6 +30,7 @@ SHAPES = {
     "retrying": "retry",
     "held": "pause",
     "open": "dot",
+    "pending": "clock",
     "paused": "pause",
     "active": "dot",
     "healthy": "check",
@@ -156,19 +158,31 @@ def share(value: float, whole: float) -> str:
     return f"{100 * value / whole:.1f}" if whole else "0"
 
 
+@register.filter
+def iso(moment: datetime) -> str:
+    """A time as the browser reads it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @register.simple_tag
 def when(moment: datetime | None, form: str = "ago") -> SafeString | str:
     """A time for the browser to show in its own zone: `ago`, `clock` or `full`. Without scripts it stays UTC,
     and what is pushed to many is the same for all of them."""
     if moment is None:
         return DASH
-    utc = moment.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" data-form="{}">{} UTC</time>',
-        utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        form,
-        utc.strftime("%H:%M" if form == "clock" else "%Y-%m-%d %H:%M:%S"),
-    )
+    text = moment.astimezone(UTC).strftime("%H:%M" if form == "clock" else "%Y-%m-%d %H:%M:%S")
+    return _time(moment, form, f"{text} UTC")
+
+
+@register.simple_tag(takes_context=True)
+def elapsed(context: dict[str, Any], since: datetime, now: datetime | None = None) -> SafeString:
+    """A duration that goes on, counted by the browser: what is told of a row need not change with each second."""
+    return _time(since, "elapsed", "" if context.get("told") or now is None else duration(now - since))
+
+
+def _time(moment: datetime, form: str, text: str) -> SafeString:
+    iso = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_html('<time datetime="{}" data-form="{}">{}</time>', iso, form, text)
 
 
 @register.simple_tag
@@ -194,3 +208,9 @@ def state(name: str, word: str = "") -> SafeString:
 def current(context: dict[str, Any], name: str) -> SafeString:
     """Marks the page on which the reader is."""
     return mark_safe(' aria-current="page"') if context.get("nav") == name else mark_safe("")
+
+
+@register.simple_tag(takes_context=True)
+def frame(context: dict[str, Any]) -> dict[str, object]:
+    """What the frame of every page shows. Four small queries, unless they were made in the last ten seconds."""
+    return frames.of_page(context["user"])

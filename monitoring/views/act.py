@@ -4,14 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from monitoring import acting, filters
 from monitoring.acting import Wanted
-from monitoring.permissions import may_empty_trash, operator_required
+from monitoring.permissions import EMPTY_TRASH, Missing, may_empty_trash, operator_required
 from monitoring.templatetags.console import duration
 from monitoring.views.confirm import Question, ask, back, mistyped, who
 from queues.domain.operating import Action, command_line
@@ -36,7 +35,7 @@ def operate(request: HttpRequest, action: str) -> HttpResponse:
 def act(request: HttpRequest, action: Action, *, otherwise: str, nothing: str = NOTHING) -> HttpResponse:
     """Ask, or do it when the answer has come; then go back to where the asker came from."""
     if action is Action.EMPTY and not may_empty_trash(request.user):
-        raise PermissionDenied
+        raise Missing(EMPTY_TRASH)
     posted = request.method == "POST"
     wanted = acting.wanted(action, request.POST if posted else request.GET)
     if not wanted.job_ids and not wanted.operation and not (posted and wanted.until):
@@ -108,6 +107,8 @@ def _question(wanted: Wanted, found: Preview) -> Question:
         choice=wanted.to,
         choice_name=wanted.deed.option,
         command=_command(wanted, found),
+        which=wanted.which,
+        bound=wanted.until,
     )
 
 
@@ -119,7 +120,7 @@ def _way_back(action: Action) -> str:
 
 def _command(wanted: Wanted, found: Preview) -> str:
     options = wanted.options or ({wanted.deed.option: wanted.deed.option.upper()} if wanted.deed.option else {})
-    return command_line(wanted.action, found.selection, options)
+    return f"python {command_line(wanted.action, found.selection, options)}"
 
 
 def tell(request: HttpRequest, operation: Any, past: str) -> None:

@@ -2,13 +2,15 @@
 
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from monitoring import activity as wording
 from monitoring import filters, limits
 from monitoring.permissions import viewer_required
+from monitoring.views.list_search import search
 from monitoring.views.page import show
+from monitoring.views.sending import send
 from queues.selectors import activity, timeline
 
 TOP = timeline.Place(filters.EPOCH, 0)
@@ -31,9 +33,11 @@ def activity_list(request: HttpRequest) -> HttpResponse:
         "rows": [(one, wording.link(one), wording.operation_link(one), wording.outcome(one)) for one in entries],
         "page": page,
         "slow": page is None,
+        "paged": not first,
         "newer": wording.write_place(page.newer) if page and page.newer else "",
         "older": wording.write_place(page.older) if page and page.older else "",
         "chosen": chosen,
+        "search": search(chosen, wording.LANGUAGE),
         "query": urlencode(chosen),
         "words": limits.attempt(_words),
         "exported": activity.EXPORTED,
@@ -45,17 +49,12 @@ def activity_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @viewer_required
-def activity_export(request: HttpRequest, form: str) -> HttpResponse:
+def activity_export(request: HttpRequest, form: str) -> HttpResponseBase:
     """The newest entries under the filter, as a file; how it was cut is in its name and in a header."""
-    page = activity.activity_export(wording.query(wording.chosen(request.GET)))
-    text = wording.as_csv(page.rows) if form == "csv" else wording.as_jsonl(page.rows)
-    kind = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl; charset=utf-8"
-    cut = f"-newest-{len(page.rows)}" if page.older else ""
-    headers = {
-        "Content-Disposition": f'attachment; filename="activity{cut}.{form}"',
-        "X-Complete": "no" if page.older else "yes",
-    }
-    return HttpResponse(text, content_type=kind, headers=headers)
+    found = activity.activity_export(wording.query(wording.chosen(request.GET)))
+    cut = f"-newest-{len(found.rows)}" if found.older else ""
+    complete = {"X-Complete": "no" if found.older else "yes"}
+    return send(request, f"activity{cut}", form, wording.pieces(found.rows, form), **complete)
 
 
 def _words() -> dict[str, list[str]]:

@@ -1,67 +1,25 @@
-"""The archive: a search, what it holds and keeps, a dry run of what goes next, and bringing jobs back."""
+"""The archive: what it holds and keeps, a dry run of what goes next, and bringing jobs back."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-from urllib.parse import urlencode
+from typing import Any
 
 from django.contrib import messages
-from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from monitoring import filters, job_filters, limits
+from monitoring import filters, limits
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.confirm import Question, ask, back, mistyped, who
 from monitoring.views.page import show
 from queues.selectors import archive as figures_of_archive
-from queues.selectors import archived_jobs, batches, figures
-from queues.selectors.job_walk import TooWide
+from queues.selectors import archived_jobs, clock, upkeep
 
 MOST_PICKED = 500
-NOTHING = archived_jobs.ArchivedPage([], None, None)
-T = TypeVar("T")
-
-
-@require_safe
-@viewer_required
-def archive_list(request: HttpRequest) -> HttpResponse:
-    """Archived jobs under a filter, the latest end first."""
-    if number := filters.whole_number(filters.storable(request.GET.get("id", ""))):
-        return redirect("job", job_id=number)
-    chosen = job_filters.archive_chosen(request.GET)
-    before = job_filters.read_archived_place(request.GET.get("before", ""))
-    after = job_filters.read_archived_place(request.GET.get("after", ""))
-    try:
-        query = job_filters.archived_query(chosen)
-        found = limits.attempt(lambda: archived_jobs.archived_page(query, before=before, after=after))
-        total = limits.attempt(lambda: archived_jobs.archived_total(query))
-        problem = ""
-    except (job_filters.Unclear, TooWide) as error:
-        query, found, total, problem = archived_jobs.ArchivedQuery(), NOTHING, None, str(error)
-    page = found or NOTHING
-    partitions = _patiently(figures_of_archive.archive_partitions) or []
-    context = {
-        "nav": "archive",
-        "page": page,
-        "slow": found is None,
-        "problem": problem,
-        "total": total,
-        "counted": archived_jobs.COUNTED,
-        "chosen": chosen,
-        "query": urlencode(chosen),
-        "within": job_filters.WITHIN,
-        "chosen_within": chosen.get("within") or ("all" if query.batch else job_filters.USUALLY_WITHIN),
-        "outcomes": job_filters.OUTCOMES,
-        "queues": figures.queue_names(),
-        "batch": batches.batch(query.batch) if query.batch else None,
-        "jobs": sum(partition.jobs for partition in partitions),
-        "bytes": sum(partition.bytes for partition in partitions),
-        "newer": job_filters.write_archived_place(page.newer),
-        "older": job_filters.write_archived_place(page.older),
-    }
-    return show(request, "monitoring/archive.html", [], context, snapshot=Snapshot())
+# Of those that were picked, the first are named in words.
+NAMED = 10
+# Archived jobs that are read to say what there is.
+COUNTED = 60_000
 
 
 @require_safe
@@ -70,21 +28,26 @@ def archive_sizes(request: HttpRequest) -> HttpResponse:
     """What the archive holds by queue, outcome and partition, what each queue keeps, and what would go next."""
     from queues.services import archive, purge
 
-    statistics = _patiently(figures_of_archive.archive_statistics)
+    statistics = limits.attempt(lambda: figures_of_archive.archive_statistics(within=COUNTED))
     dry: dict[str, Any] = {
-        "due": _patiently(archive.due_by_outcome),
-        "over": _patiently(purge.purge_due_by_outcome),
-        "dropped": _patiently(purge.partitions_due),
+        "due": limits.attempt(archive.due_by_outcome),
+        "over": limits.attempt(purge.purge_due_by_outcome),
+        "dropped": limits.attempt(purge.partitions_due),
     }
-    partitions = statistics.partitions if statistics else _patiently(figures_of_archive.archive_partitions)
+    partitions = statistics.partitions if statistics else limits.attempt(figures_of_archive.archive_partitions)
     sizes = {partition.number: partition for partition in partitions or []}
     drops = [sizes[number] for number in dry["dropped"] or [] if number in sizes]
+    sources = upkeep.retention_sources()
     context = {
         "nav": "archive",
         "statistics": statistics,
-        "looked_at": figures_of_archive.LOOKED_AT,
+        "looked_at": statistics.looked_at if statistics else 0,
         "partitions": partitions,
-        "retentions": archived_jobs.retentions(),
+        "retentions": [(line, sources.get(line.queue, "")) for line in archived_jobs.retentions()],
+        "runs": limits.attempt(upkeep.last_runs),
+        "next": upkeep.next_runs(clock.database_now()),
+        "over_jobs": (over := sum(line["jobs"] for line in dry["over"] or [])),
+        "over_bytes": _about(over, partitions or []),
         "counted": purge.COUNTED,
         "drops": drops,
         "drop_jobs": sum(partition.jobs for partition in drops),
@@ -92,6 +55,12 @@ def archive_sizes(request: HttpRequest) -> HttpResponse:
         **dry,
     }
     return show(request, "monitoring/archive_sizes.html", [], context, snapshot=Snapshot())
+
+
+def _about(jobs: int, partitions: list[figures_of_archive.ArchivePartition]) -> int:
+    """The room that so many archived jobs take on disk, as they do on the average."""
+    known = sum(partition.jobs for partition in partitions)
+    return sum(partition.bytes for partition in partitions) * jobs // known if known > 0 else 0
 
 
 @require_http_methods(["GET", "POST"])
@@ -136,14 +105,6 @@ def _question(here: list[int], gone: int) -> Question:
         ),
         dangerous=True,
         fields=[("job", str(number)) for number in here],
+        which=f"archived {things} {', '.join(map(str, here[:NAMED]))}{' and more' if len(here) > NAMED else ''}",
+        command=f"python manage.py archive restore {' '.join(map(str, here))}",
     )
-
-
-def _patiently(read: Callable[[], T]) -> T | None:
-    """What is read, or None where it took too long; statements that Django has not sent fail alike."""
-
-    def inner() -> T:
-        with connection.wrap_database_errors:
-            return read()
-
-    return limits.attempt(inner)

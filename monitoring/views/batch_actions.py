@@ -1,7 +1,7 @@
 """What is done with one batch: each asks first, says how many jobs it is about, and says why where it cannot be."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import messages
@@ -10,23 +10,28 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from monitoring import batch_panels
-from monitoring.permissions import operator_required
+from monitoring.permissions import EMPTY_TRASH, Missing, may_empty_trash, operator_required
 from monitoring.snapshot import BatchLine, Snapshot
+from monitoring.templatetags.console import duration
 from monitoring.views.confirm import Question, ask, mistyped, who
+from queues.selectors import batch_trash, trash
 from queues.services import again, batch_pause, cancel, delete
 from queues.services.enqueue import seal as seal_service
 from queues.services.feed import EnqueueError
 
+# What the form of the question about a batch in the trash carries, and no other.
+FOR_GOOD = ("for_good", "1")
 # Where the person is sent: the address of a page, its argument, and what is said there.
 Done = tuple[str, int | None, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Act:
-    """A deed: what is asked, and what is done with the answer."""
+    """A deed: what is asked, what is done with the answer, and the command that does the same with a number."""
 
     question: Callable[[BatchLine], Question]
     do: Callable[[int, Mapping[str, Any]], Done]
+    command: str
 
 
 @require_http_methods(["GET", "POST"])
@@ -36,17 +41,26 @@ def act(request: HttpRequest, batch_id: int, deed: str) -> HttpResponse:
     line = Snapshot({batch_id}).batch(batch_id)
     if line is None:
         raise Http404(f"there is no batch {batch_id}")
-    possible = {one.name: one for one in batch_panels.deeds(line)}[deed]
+    gone = batch_trash.in_trash(batch_id)
+    possible = {one.name: one for one in batch_panels.deeds(line, gone)}[deed]
     if possible.why_not:
         messages.error(request, f"{possible.verb} is not possible: {possible.why_not}.")
         return redirect("batch", batch_id=batch_id)
-    question = _ACTS[deed].question(line)
+    trashed = deed == "delete" and gone is not None
+    if trashed and request.method == "POST" and request.POST.get(FOR_GOOD[0]) != FOR_GOOD[1]:
+        # The question was about the trash: sent twice, or answered after somebody else had done it.
+        messages.info(request, f"Batch {batch_id} is in the trash already. Nothing was changed.")
+        return redirect("batch", batch_id=batch_id)
+    if trashed and not may_empty_trash(request.user):
+        raise Missing(EMPTY_TRASH)
+    wanted = _FOR_GOOD if trashed else _ACTS[deed]
+    question = replace(wanted.question(line), command=f"manage.py batches {wanted.command.format(batch_id)}")
     if request.method != "POST":
         return ask(request, question)
     if error := mistyped(request, question):
         return ask(request, question, error)
     try:
-        page, argument, said = _ACTS[deed].do(batch_id, who(request))
+        page, argument, said = wanted.do(batch_id, who(request))
     except (ValueError, EnqueueError) as error:
         # Somebody was quicker, or what is asked cannot be: the service says which, with nothing changed.
         messages.error(request, f"{error}. Nothing was changed.")
@@ -65,7 +79,7 @@ def _ask_seal(line: BatchLine) -> Question:
 
 
 def _seal(batch_id: int, who: Mapping[str, Any]) -> Done:
-    seal_service(batch_id)
+    seal_service(batch_id, **who)
     return "batch", batch_id, "The batch is sealed: its jobs run, and it can end."
 
 
@@ -123,22 +137,50 @@ def _clone(batch_id: int, who: Mapping[str, Any]) -> Done:
 def _ask_delete(line: BatchLine) -> Question:
     parts = " and its parts" if line.row.is_parent else ""
     effect = (
-        f"The batch{parts} with all {line.row.total:,} jobs, their tries, results, dead letters and archived rows are "
-        "removed in the background. This cannot be undone."
+        f"The batch{parts} with all {line.row.total:,} jobs goes to the trash for {duration(trash.kept())} and can be "
+        "restored from there, whole. Its dead letters stay in their list so long. Then everything of it is removed: "
+        "jobs, tries, results, dead letters and archived rows."
     )
     return Question(f"Delete {_name(line)}?", "Delete the batch", effect, count=line.row.total, dangerous=True)
 
 
 def _delete(batch_id: int, who: Mapping[str, Any]) -> Done:
+    delete.delete_batch(batch_id=batch_id, keep=trash.kept(), **who)
+    return "batch", batch_id, f"Batch {batch_id} is deleted. It can be restored for {duration(trash.kept())}."
+
+
+def _ask_for_good(line: BatchLine) -> Question:
+    effect = (
+        f"The batch is in the trash. With all {line.row.total:,} jobs, their tries, results, dead letters and archived "
+        "rows it is removed now, in the background. This cannot be undone."
+    )
+    title = f"Delete {_name(line)} for good?"
+    return Question(title, "Delete it for good", effect, count=line.row.total, dangerous=True, fields=[FOR_GOOD])
+
+
+def _delete_for_good(batch_id: int, who: Mapping[str, Any]) -> Done:
     delete.delete_batch(batch_id=batch_id, **who)
     return "batches", None, f"Batch {batch_id} is being deleted: what is left of it goes within seconds to minutes."
 
 
+def _ask_restore(line: BatchLine) -> Question:
+    effect = f"The batch leaves the trash with all {line.row.total:,} jobs, as it was."
+    return Question(f"Restore {_name(line)}?", "Restore the batch", effect)
+
+
+def _restore(batch_id: int, who: Mapping[str, Any]) -> Done:
+    delete.restore_batch(batch_id=batch_id, **who)
+    return "batch", batch_id, "The batch is restored."
+
+
 _ACTS = {
-    "seal": _Act(_ask_seal, _seal),
-    "pause": _Act(_ask_pause, _pause),
-    "resume": _Act(_ask_resume, _resume),
-    "cancel": _Act(_ask_cancel, _cancel),
-    "clone": _Act(_ask_clone, _clone),
-    "delete": _Act(_ask_delete, _delete),
+    "seal": _Act(_ask_seal, _seal, "seal {}"),
+    "pause": _Act(_ask_pause, _pause, "pause {}"),
+    "resume": _Act(_ask_resume, _resume, "resume {}"),
+    "cancel": _Act(_ask_cancel, _cancel, "cancel {}"),
+    "clone": _Act(_ask_clone, _clone, "retry {} --all"),
+    "delete": _Act(_ask_delete, _delete, "delete {} --trash"),
+    "restore": _Act(_ask_restore, _restore, "restore {}"),
 }
+# What deleting means for a batch that is in the trash.
+_FOR_GOOD = _Act(_ask_for_good, _delete_for_good, "delete {}")

@@ -4,17 +4,21 @@ import json
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from monitoring import activity as wording
-from monitoring import batch_filters, filters, limits
+from monitoring import batch_filters, filters, limits, rows
 from monitoring.job_filters import Unclear
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import BatchLine, Snapshot
 from monitoring.views.page import show
-from queues.selectors import batch_work, batches, figures
+from queues.selectors import batch_past, batch_trash, batch_work, batches, figures
 
-PANELS = ("batch-why", "batch-progress", "batch-actions", "batch-causes", "batch-burnup", "batch-runs", "batch-graph")
+PANELS = (
+    *("batch-why", "batch-progress", "batch-actions", "batch-causes", "batch-burnup", "batch-chunks", "batch-runs"),
+    *("batch-graph", "batch-compare"),
+)
 
 
 @require_safe
@@ -29,7 +33,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
         query = batch_filters.query(chosen)
         found = limits.attempt(lambda: _lines(batches.batch_page(query, before=before, after=after), snapshot))
     except Unclear as error:
-        problem, query = str(error), batches.BatchQuery(state=chosen.get("state", ""))
+        problem = str(error)
     page, lines = found or (batches.BatchPage([], None, None), [])
     first = before is None and after is None and not problem
     context = {
@@ -40,23 +44,14 @@ def batch_list(request: HttpRequest) -> HttpResponse:
         "problem": problem,
         "chosen": chosen,
         "query": urlencode(chosen),
-        "tabs": _tabs(chosen, {} if problem else limits.attempt(lambda: batches.batch_tallies(query)) or {}),
         "queues": figures.queue_names(),
+        "now": snapshot.now,
         "top": filters.batch_key(page.rows[0].id if page.rows else 0) if first else "",
     }
-    news = [("batch-news", urlencode(chosen))] if first else []
-    return show(request, "monitoring/batches.html", news, context, snapshot=snapshot)
-
-
-def _tabs(chosen: dict[str, str], tallies: dict[str, int]) -> list[tuple[str, str, str]]:
-    """Each state, its address under the rest of the filter, and its count as text."""
-    tabs = []
-    for state in batch_filters.STATES:
-        address = urlencode({**chosen, "state": state}) if state else urlencode(chosen | {"state": ""})
-        count = tallies.get(state)
-        words = "" if count is None else f"{count:,}" if count <= batches.COUNTED else f"{batches.COUNTED:,}+"
-        tabs.append((state, address, words))
-    return tabs
+    wanted = [("batch-tabs", urlencode(chosen)), *rows.watched("batch", [line.row.id for line in lines])]
+    if first:
+        wanted.append(("batch-news", urlencode(chosen)))
+    return show(request, "monitoring/batches.html", wanted, context, snapshot=snapshot)
 
 
 def _lines(page: batches.BatchPage, snapshot: Snapshot) -> tuple[batches.BatchPage, list[BatchLine]]:
@@ -70,20 +65,31 @@ def batch_detail(request: HttpRequest, batch_id: int) -> HttpResponse:
     snapshot = Snapshot({batch_id})
     line = snapshot.batch(batch_id)
     if line is None:
-        raise Http404(f"there is no batch {batch_id}")
+        return _gone(request, batch_id)
     names = [*PANELS, *["batch-parts"] * line.row.is_parent]
+    details = batch_work.details(batch_id)
+    called_back = details is not None and details.callback_handler and details.generation
     events = limits.attempt(lambda: batch_work.events(batch_id, line.row.created_at))
     context = {
         "nav": "batches",
         "batch": line.row,
         "metadata": _metadata(batch_id),
-        "details": batch_work.details(batch_id),
+        "details": details,
+        "callback": limits.attempt(lambda: batch_past.callback(batch_id)) if called_back else None,
         "events": [(entry, wording.outcome(entry)) for entry in events.rows] if events else [],
         "events_slow": events is None,
         "exports": [("results", "Kept results"), ("errors", "Errors")],
     }
     wanted = [(name, str(batch_id)) for name in names]
     return show(request, "monitoring/batch.html", wanted, context, snapshot=snapshot)
+
+
+def _gone(request: HttpRequest, batch_id: int) -> HttpResponse:
+    """What is left of a batch that was deleted: who has done it, when and why."""
+    found = batch_trash.deleted(batch_id)
+    if found is None:
+        raise Http404(f"there is no batch {batch_id}")
+    return render(request, "monitoring/batch_gone.html", {"nav": "batches", "gone": found}, status=410)
 
 
 def _metadata(batch_id: int) -> dict[str, str]:

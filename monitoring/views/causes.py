@@ -9,9 +9,11 @@ from django.views.decorators.http import require_safe
 from monitoring import charts, filters, limits
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
+from monitoring.views.list_search import Search, asked, search
 from monitoring.views.page import show
+from queues.domain import frames
 from queues.domain.states import DeadReason
-from queues.selectors import causes, clock, dead_letters, figures, jobs
+from queues.selectors import cause_parts, causes, clock, dead_letters, figures, jobs
 
 
 def listing(query: dead_letters.DeadLetterQuery, most: int | None = None) -> dict[str, object] | None:
@@ -28,13 +30,18 @@ def listing(query: dead_letters.DeadLetterQuery, most: int | None = None) -> dic
 def cause_list(request: HttpRequest) -> HttpResponse:
     """All causes, the most frequent first."""
     chosen = letters_filter(request)
-    found = listing(filters.dead_letter_query(chosen))
+    typed = asked(request, chosen, filters.LETTERS, letters=True)
+    if isinstance(typed, HttpResponse):
+        return typed
+    problem = typed.problem if typed else filters.flaw(chosen)
+    found = None if problem else listing(filters.dead_letter_query(chosen))
     context = {
         "nav": "dead-letters",
         "tab": "causes",
         "causes": found,
         "slow": found is None,
-        **filter_words(chosen),
+        "problem": problem,
+        **filter_words(chosen, typed),
     }
     return show(request, "monitoring/causes.html", [("dead-summary", "")], context)
 
@@ -57,7 +64,9 @@ def cause_detail(request: HttpRequest, fingerprint: str) -> HttpResponse:
         "day": sum(row.trend),
         "most": max(row.trend),
         "depth": limits.attempt(lambda: causes.depth(query)),
+        "parts": limits.attempt(lambda: cause_parts.parts(query)),
         "try": tries[0] if tries else None,
+        "pieces": frames.pieces(tries[0].traceback) if tries else [],
         **filter_words(chosen),
     }
     return show(request, "monitoring/cause.html", [], context, snapshot=Snapshot())
@@ -68,13 +77,17 @@ def letters_filter(request: HttpRequest) -> dict[str, str]:
     return {name: value for name, value in filters.chosen(request.GET).items() if name not in ("state", "name")}
 
 
-def filter_words(chosen: dict[str, str]) -> dict[str, object]:
-    """What the form of the filter shows."""
+def filter_words(chosen: dict[str, str], typed: Search | None = None) -> dict[str, object]:
+    """What the search and the form show of the filter."""
+    queues, reasons = figures.queue_names(), [reason.value for reason in DeadReason]
+    words = {"queue": queues, "why": reasons, "since": ["1h", "24h", "7d"]}
     return {
         "chosen": chosen,
         "query": urlencode(chosen),
-        "queues": figures.queue_names(),
-        "reasons": [reason.value for reason in DeadReason],
+        "search": typed or search(chosen, filters.LETTERS),
+        "suggestions": [f"{name}:{value}" for name, values in words.items() for value in values],
+        "queues": queues,
+        "reasons": reasons,
         "spans": {"1h": "1 hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days"},
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from monitoring.filters import storable
 
 # From so many on the number is typed to confirm it.
-TYPED_FROM = 1_000
+TYPED_ABOVE = 1_000
 LONGEST_REASON = 300
 
 
@@ -21,7 +22,7 @@ class Question:
     """What is asked; `fields` are sent back with the answer. `spans` are times after which it ends by itself.
 
     `left_alone` are those with whom it is not possible, by reason; `choices` what is chosen in the form; `command` does
-    the same on a terminal.
+    the same on a terminal. `which` are meant, in words, as they stood at `bound`.
     """
 
     title: str
@@ -36,11 +37,13 @@ class Question:
     choice: str = ""
     choice_name: str = ""
     command: str = ""
+    which: str = ""
+    bound: datetime | None = None
 
     @property
     def typed(self) -> bool:
         """Whether the number must be typed."""
-        return self.count is not None and self.count >= TYPED_FROM
+        return self.count is not None and self.count > TYPED_ABOVE
 
 
 def ask(request: HttpRequest, question: Question, error: str = "") -> HttpResponse:

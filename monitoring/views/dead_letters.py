@@ -1,21 +1,28 @@
 """Dead letters: the list and one job in full."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from monitoring import filters, limits
+from monitoring import filters, limits, rows
+from monitoring.job_offers import Everything, offered
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
+from monitoring.tries import tries
 from monitoring.views.causes import filter_words, letters_filter, listing
+from monitoring.views.list_search import asked
 from monitoring.views.page import show
+from queues.domain.states import JobState
 from queues.selectors import batches, dead_letters, jobs
+from queues.selectors.job_totals import Total
 
 # Counting ends here; the list says "100,000+".
 COUNTED = 100_000
 # Letters whose causes are shown above the list; all have a page of their own.
 CAUSES_OF = 5_000
+NOTHING = dead_letters.DeadLetterPage([], None, None)
 
 
 @require_safe
@@ -23,30 +30,49 @@ CAUSES_OF = 5_000
 def dead_letter_list(request: HttpRequest) -> HttpResponse:
     """Jobs that wait for a person, the latest death first."""
     chosen = letters_filter(request)
-    query = filters.dead_letter_query(chosen)
-    before = filters.read_place(request.GET.get("before", ""))
-    after = filters.read_place(request.GET.get("after", ""))
-    found = limits.attempt(lambda: dead_letters.dead_letter_page(query, before=before, after=after))
-    page = found or dead_letters.DeadLetterPage([], None, None)
-    first = before is None and after is None
+    typed = asked(request, chosen, filters.LETTERS, letters=True)
+    if isinstance(typed, HttpResponse):
+        return typed
+    problem = typed.problem if typed else filters.flaw(chosen)
+    places = {name: filters.read_place(request.GET.get(name, "")) for name in ("before", "after")}
+    first = not any(places.values())
+    read = {"page": NOTHING} if problem else _read(chosen, places)
     context = {
         "nav": "dead-letters",
         "tab": "letters",
-        "causes": listing(query, CAUSES_OF) if first and not query.fingerprint else None,
+        "problem": problem,
+        "everything": Everything({"state": JobState.DEAD.value, **chosen}),
+        "deeds": [deed for deed in offered(JobState.DEAD) if not deed.why_not],
+        "paged": not first,
+        **read,
+        **filter_words(chosen, typed),
+    }
+    wanted = [("dead-summary", "")] + ([("dead-news", urlencode(chosen))] if first and not problem else [])
+    wanted += rows.watched("letter", [letter.job_id for letter in read["page"].rows])
+    return show(request, "monitoring/dead_letters.html", wanted, context)
+
+
+def _read(chosen: dict[str, str], places: dict[str, dead_letters.Place | None]) -> dict[str, Any]:
+    """What the list shows of the letters under its filter."""
+    query = filters.dead_letter_query(chosen)
+    found = limits.attempt(lambda: dead_letters.dead_letter_page(query, **places))
+    page = found or NOTHING
+    first = not any(places.values())
+    return {
         "page": page,
         "slow": found is None,
+        "causes": listing(query, CAUSES_OF) if first and not query.fingerprint else None,
+        "total": _total(query),
+        "batch": batches.batch(query.batch) if query.batch else None,
         "newer": filters.write_place(page.newer) if page.newer else "",
         "older": filters.write_place(page.older) if page.older else "",
-        "matching": limits.attempt(lambda: dead_letters.dead_letter_count(query, COUNTED + 1)),
-        "counted": COUNTED,
-        **filter_words(chosen),
-        "batch": batches.batch(query.batch) if query.batch else None,
         "top": _top(page) if first else "",
     }
-    wanted = [("dead-summary", "")]
-    if first:
-        wanted.append(("dead-news", urlencode(chosen)))
-    return show(request, "monitoring/dead_letters.html", wanted, context)
+
+
+def _total(query: dead_letters.DeadLetterQuery) -> Total | None:
+    found = limits.attempt(lambda: dead_letters.dead_letter_count(query, COUNTED + 1))
+    return None if found is None else Total(min(found, COUNTED), found <= COUNTED)
 
 
 @require_safe
@@ -57,11 +83,13 @@ def dead_letter_detail(request: HttpRequest, job_id: int) -> HttpResponse:
     if letter is None:
         raise Http404(f"job {job_id} is no dead letter: it was retried, deleted, or never died")
     same = dead_letters.DeadLetterQuery(fingerprint=letter.fingerprint)
+    attempts = jobs.attempts(job_id)
     context = {
         "nav": "dead-letters",
         "letter": letter,
         "payload": jobs.payload(job_id),
-        "attempts": jobs.attempts(job_id),
+        "attempts": attempts,
+        "tries": tries(attempts),
         "same_cause": limits.attempt(lambda: dead_letters.dead_letter_count(same, COUNTED)),
     }
     return show(request, "monitoring/dead_letter.html", [], context, snapshot=Snapshot())

@@ -1,4 +1,4 @@
-"""For load balancers and supervisors: no sign-in, no details, and an answer within seconds in any case."""
+"""For load balancers and supervisors: no sign-in, few details, and an answer within seconds in any case."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
@@ -6,10 +6,17 @@ from functools import cache
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from queues.selectors import clock, rings
+
 PATIENCE = 2.0
+OK = "ok"
+# What this process cannot be of use without; of the rest the console itself tells, so that it stays reachable.
+NEEDED = ("database", "migrations")
+
+Parts = dict[str, str]
 
 
 class Check:
@@ -20,10 +27,10 @@ class Check:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: Future[str] | None = None
+        self._running: Future[Parts] | None = None
 
-    def problem(self) -> str:
-        """What is wrong; empty when ready."""
+    def parts(self) -> Parts:
+        """Each part in a word, `ok` or what is wrong."""
         with self._lock:
             if self._running is None or self._running.done():
                 thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readyz")
@@ -33,20 +40,26 @@ class Check:
         try:
             return running.result(timeout=PATIENCE)
         except TimeoutError:
-            return "the database does not answer"
+            return {"database": "does not answer"}
 
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """This process answers."""
-    return HttpResponse("ok\n", content_type="text/plain")
+    """This process answers. Nothing else is asked."""
+    return JsonResponse({"alive": True})
 
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """The database answers and has all migrations."""
-    problem = _check().problem()
-    return HttpResponse(f"{problem or 'ok'}\n", content_type="text/plain", status=503 if problem else 200)
+    """The database answers and has all migrations; and, of interest but not asked for, who else does its part.
+
+    503 where the needed parts are not well; with `strict=1` where any part is not.
+    """
+    parts = _check().parts()
+    wrong = [name for name, said in parts.items() if said != OK]
+    ready = not set(wrong) & set(NEEDED)
+    good = not wrong if request.GET.get("strict") == "1" else ready
+    return JsonResponse({"ready": ready, "degraded": bool(wrong), "parts": parts}, status=200 if good else 503)
 
 
 @cache
@@ -54,12 +67,20 @@ def _check() -> Check:
     return Check()
 
 
-def _ask() -> str:
+def _ask() -> Parts:
     try:
         executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            return {"database": OK, "migrations": "are missing"}
+        now = clock.database_now()
+        return {
+            "database": OK,
+            "migrations": OK,
+            "scheduler": rings.scheduler_problem(now) or OK,
+            "broker": rings.broker_problem(now) or OK,
+            "workers": OK if rings.workers_alive(now) else "none is alive",
+        }
     except DatabaseError:
-        return "the database cannot be reached"
+        return {"database": "cannot be reached"}
     finally:
         connection.close()
-    return "migrations are missing" if plan else ""

@@ -5,7 +5,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from monitoring import filters
+from monitoring import filters, limits
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.act import tell
@@ -22,10 +22,9 @@ def operation_list(request: HttpRequest) -> HttpResponse:
     """Those that go on, then those that have ended."""
     before = filters.whole_number(request.GET.get("before", ""))
     after = filters.whole_number(request.GET.get("after", ""))
-    page = operations.operation_page(before=before, after=after)
-    return show(
-        request, "monitoring/operations.html", [("operations-running", "")], {"nav": "operations", "page": page}
-    )
+    page = limits.attempt(lambda: operations.operation_page(before=before, after=after))
+    context = {"nav": "operations", "page": page, "slow": page is None, "paged": bool(before or after)}
+    return show(request, "monitoring/operations.html", [("operations-running", "")], context)
 
 
 @require_safe

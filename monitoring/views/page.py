@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import get_script_prefix
 
-from monitoring import limits, panels
+from monitoring import frame, limits, panels
 from monitoring.permissions import may_operate
 from monitoring.snapshot import Snapshot
 
@@ -29,7 +29,8 @@ def show(
         rendered = panels.render_all(topics, snapshot or Snapshot())
     except panels.Gone as error:
         raise Http404(str(error)) from None
-    watched = urlencode([(topic.panel, topic.subject) for topic in topics])
+    # The frame is drawn by the base template, from what all pages share.
+    watched = urlencode([*((topic.panel, topic.subject) for topic in topics), (frame.NAME, "")])
     live = f"{get_script_prefix()}live/?{watched}" if topics else ""
     shared = {"panels": rendered, "live": live, "operate": operate, **limits.words()}
     return render(request, template, {**shared, **context})

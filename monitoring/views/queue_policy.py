@@ -9,6 +9,8 @@ from monitoring import limits
 from monitoring.filters import storable
 from monitoring.permissions import operator_required
 from monitoring.views.confirm import who
+from monitoring.views.queues import queue_changes
+from queues.selectors import clock
 from queues.selectors import policy as policies
 from queues.services.change_policy import FIELDS, PolicyRefused, change_policy
 
@@ -50,6 +52,7 @@ def _form(request: HttpRequest, policy: policies.Policy, given: dict[str, str], 
         "groups": groups,
         "flaws": flaws,
         "whole": flaws.get("", ""),
+        "changes": limits.attempt(lambda: queue_changes(policy.queue, clock.database_now())),
         "advice": limits.attempt(lambda: policies.advice(policy.queue)),
         "reason": storable(request.POST.get("reason", ""))[:300],
     }

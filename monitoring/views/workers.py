@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from monitoring import filters, limits
+from monitoring import limits, list_panels, rows, run_filters, worker_panels
 from monitoring.activity import read_place, write_place
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
@@ -19,8 +19,6 @@ from monitoring.views.confirm import Question, ask, back, who
 from monitoring.views.page import show
 from queues.domain.states import RunState
 from queues.selectors import figures, runs, timeline, worker_health
-
-KNOWN = ("queue", "worker", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,10 @@ ORDERS = {
 @require_safe
 @viewer_required
 def worker_list(request: HttpRequest) -> HttpResponse:
-    """All workers that should be there."""
-    return show(request, "monitoring/workers.html", [("worker-list", "")], {"nav": "workers"})
+    """All workers that should be there, or those of one host or queue."""
+    chosen = worker_panels.chosen(request.GET)
+    context = {"nav": "workers", "chosen": chosen, "queues": figures.queue_names()}
+    return show(request, "monitoring/workers.html", [("worker-list", urlencode(chosen))], context)
 
 
 @require_safe
@@ -81,8 +81,8 @@ def worker_detail(request: HttpRequest, worker_id: UUID) -> HttpResponse:
 @viewer_required
 def run_list(request: HttpRequest) -> HttpResponse:
     """Runs: those that go on first, then those that ended, the last first."""
-    chosen = _chosen(request.GET)
-    worker = _worker(chosen.get("worker", ""))
+    chosen = run_filters.chosen(request.GET)
+    worker = run_filters.worker(chosen.get("worker", ""))
     before, after = read_place(request.GET.get("before", "")), read_place(request.GET.get("after", ""))
     first, state = before is None and after is None, chosen.get("state", "")
     going: list[runs.RunRow] = []
@@ -93,8 +93,10 @@ def run_list(request: HttpRequest) -> HttpResponse:
     if state != RunState.RUNNING:
         query = runs.RunQuery(chosen.get("queue", ""), worker, state)
         page = limits.attempt(lambda: runs.run_page(query, before=before, after=after))
+    snapshot = Snapshot()
     context = {
         "nav": "workers",
+        "now": snapshot.now,
         "going": going,
         "most": runs.RUNNING,
         "page": page,
@@ -105,8 +107,10 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "query": urlencode(chosen),
         "states": [one.value for one in RunState],
         "queues": figures.queue_names(),
+        "top": list_panels.newest_run([*going, *(page.rows if page else [])], state) if first else "",
     }
-    return show(request, "monitoring/runs.html", [], context, snapshot=Snapshot())
+    live = rows.watched("run", [run.id for run in going]) + [("run-news", urlencode(chosen))] * first
+    return show(request, "monitoring/runs.html", live, context, snapshot=snapshot)
 
 
 @require_http_methods(["GET", "POST"])
@@ -145,7 +149,9 @@ def _order(request: HttpRequest, worker_id: UUID, verb: str) -> HttpResponse:
         raise Http404(f"there is no worker {worker_id}")
     if request.method != "POST":
         title = f"{order.verb} worker {seen.name}?"
-        return ask(request, Question(title, f"{order.verb} it", order.consequence, dangerous=order.dangerous))
+        text = order.consequence if verb == "resume" else f"{order.consequence} {_holds(worker_id)}"
+        command = f"python manage.py workers {verb} {seen.id}"
+        return ask(request, Question(title, f"{order.verb} it", text, dangerous=order.dangerous, command=command))
     service: Any = getattr(control, verb)
     try:
         found = service(worker=worker_id, **who(request))
@@ -157,17 +163,10 @@ def _order(request: HttpRequest, worker_id: UUID, verb: str) -> HttpResponse:
     return redirect(back(request, reverse("worker", args=[worker_id])))
 
 
-def _chosen(values: Any) -> dict[str, str]:
-    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
-    known = {"state": set(RunState)}
-    return {name: value for name, value in given.items() if value and value in known.get(name, {value})}
-
-
-def _worker(text: str) -> UUID | None:
-    """The worker of a filter, by name or the beginning of its id. One that is unknown matches none, rather than all."""
-    if not text:
-        return None
-    try:
-        return worker_health.named(text)
-    except LookupError:
-        return UUID(int=0)
+def _holds(worker_id: UUID) -> str:
+    """What would be given back, as of its last checkpoint."""
+    held = runs.running(workers=[worker_id])
+    jobs = sum(run.claimed - run.ended - run.returned for run in held)
+    if not held:
+        return "It holds nothing now."
+    return f"It holds {len(held):,} {'run' if len(held) == 1 else 'runs'} with {jobs:,} jobs that have not ended."

@@ -1,12 +1,27 @@
 "use strict";
-// Everything a page can do without: times in the reader's zone, keys, selection, notices, the theme.
+// Everything a page can do without: times in the reader's zone, counts, notices, the theme.
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+  const root = document.documentElement;
+
+  // Choices are kept by the browser; theme.js reads them before the first paint.
+  function keep(name, value) {
+    try {
+      localStorage.setItem(name, value);
+    } catch {
+      // Storage is blocked: the choice holds for this page.
+    }
+  }
+
   // Times -------------------------------------------------------------------------------------------------
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+  const inUtc = () => root.dataset.zone === "utc";
+  const utc = (iso, form) => `${form === "clock" ? iso.slice(11, 16) : iso.slice(0, 19).replace("T", " ")} UTC`;
+  const local = (iso, form) => (form === "clock" ? clock : full).format(new Date(iso));
+  const at = (iso, form) => (inUtc() ? utc : local)(iso, form);
 
   function ago(moment) {
     const seconds = (Date.now() - moment) / 1000;
@@ -17,17 +32,81 @@
     return seconds >= 0 ? `${text} ago` : `in ${text}`;
   }
 
+  // The two largest units: 1 h 04 min.
+  function span(seconds) {
+    const whole = Math.max(0, Math.floor(seconds));
+    const units = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
+    const found = units.find(([size]) => whole >= size);
+    if (!found) return `${whole} s`;
+    const [size, large, small, word] = found;
+    return `${Math.floor(whole / size)} ${large} ${String(Math.floor((whole % size) / small)).padStart(2, "0")} ${word}`;
+  }
+
   function showTimes() {
     for (const time of all("time[data-form]")) {
-      const moment = new Date(time.dateTime);
       const form = time.dataset.form;
-      const text = form === "clock" ? clock.format(moment) : form === "full" ? full.format(moment) : ago(moment);
+      const moment = new Date(time.dateTime);
+      const text = form === "elapsed" ? span((Date.now() - moment) / 1000) : form === "ago" ? ago(moment) : at(time.dateTime, form);
       if (time.textContent !== text) time.textContent = text;
-      if (!time.title) time.title = `${full.format(moment)} · ${time.dateTime.replace(/\.\d+/, "").replace("T", " ").replace("Z", " UTC")}`;
+      if (!time.title) time.title = `${local(time.dateTime, "full")} here · ${utc(time.dateTime, "full")}`;
     }
   }
-  document.addEventListener("console:changed", () => { showTimes(); showNews(); });
-  setInterval(showTimes, 1000);
+  // Of the intervals of a drawing; a time that is written has no ": " within.
+  function showIntervals() {
+    for (const title of all("title[data-at]")) {
+      const [, ...rest] = title.textContent.split(": ");
+      title.textContent = [at(title.dataset.at, title.dataset.form), ...rest].join(": ");
+    }
+  }
+
+  const zoneButton = $("#zone");
+  function nextZone() {
+    if (inUtc()) delete root.dataset.zone;
+    else root.dataset.zone = "utc";
+    keep("zone", root.dataset.zone ?? "local");
+    nameZone();
+    showTimes();
+    showIntervals();
+  }
+  function nameZone() {
+    const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    $("#zone-word").textContent = inUtc() ? "UTC" : "Local";
+    zoneButton.title = inUtc() ? `Times in UTC; choose for those of ${here} (z)` : `Times of ${here}; choose for UTC (z)`;
+  }
+
+  document.addEventListener("console:changed", () => { showTimes(); showIntervals(); showNews(); showCounts(); });
+  setInterval(() => { showTimes(); showAges(); }, 1000);
+
+  // Counts in the rail: pushed with the frame, or fetched where a page has no stream ----------------------------
+  const OLD = 10; // seconds from which on the age of a count is told
+  const SELDOM = 15000;
+  let fetched = performance.now();
+
+  function showCounts() {
+    fetched = performance.now();
+    for (const count of all("[data-count-of]")) {
+      const place = $(`[data-count="${count.dataset.countOf}"]`);
+      if (!place) continue;
+      if (place.textContent !== count.value) place.textContent = count.value;
+      place.dataset.words = count.value && count.dataset.words;
+    }
+    showAges();
+  }
+  function showAges() {
+    const stream = $("#live-state");
+    const seconds = Math.round(stream ? Number(stream.dataset.age ?? 0) : (performance.now() - fetched) / 1000);
+    for (const place of all("[data-count]")) {
+      const words = place.dataset.words ?? place.title;
+      place.dataset.words = words;
+      const title = words && seconds > OLD ? `${words}, ${seconds} s ago` : words;
+      if (place.title !== title) place.title = title;
+    }
+  }
+  if (!$("#live") && $("#panel-frame")) {
+    const fetchFrame = () => { if (!document.hidden) htmx.trigger("#panel-frame", "poll"); };
+    if ($(".health.is-unknown")) addEventListener("load", fetchFrame);
+    setInterval(fetchFrame, SELDOM);
+  }
 
   // Lists do not move: they tell how much is newer ----------------------------------------------------------
   function showNews() {
@@ -53,16 +132,12 @@
   // Theme ---------------------------------------------------------------------------------------------------
   const THEMES = ["system", "light", "dark"];
   const themeButton = $("#theme");
-  const theme = () => document.documentElement.dataset.theme ?? "system";
+  const theme = () => root.dataset.theme ?? "system";
 
   function setTheme(name) {
-    if (name === "system") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = name;
-    try {
-      localStorage.setItem("theme", name);
-    } catch {
-      // Storage is blocked: the choice holds for this page.
-    }
+    if (name === "system") delete root.dataset.theme;
+    else root.dataset.theme = name;
+    keep("theme", name);
     nameTheme();
   }
   function nameTheme() {
@@ -71,104 +146,37 @@
   }
   const nextTheme = () => setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
 
-  // Rows ----------------------------------------------------------------------------------------------------
-  const rows = () => all("[data-list] [data-row]");
-  const current = () => $("[data-list] [data-row][data-current]");
-
-  function step(by) {
-    const list = rows();
-    if (!list.length) return;
-    const old = current();
-    const place = old ? list.indexOf(old) + by : by > 0 ? 0 : list.length - 1;
-    const row = list[Math.max(0, Math.min(list.length - 1, place))];
-    old?.removeAttribute("data-current");
-    row.setAttribute("data-current", "");
-    row.scrollIntoView({ block: "nearest" });
-    $("[data-open]", row)?.focus({ preventScroll: true });
-  }
-
-  let lastPicked = null;
-  const boxes = () => all('[data-row] input[name="job"]');
-
-  function countSelected() {
-    const word = $("#selected-count");
-    if (!word) return;
-    const picked = boxes().filter((box) => box.checked).length;
-    word.textContent = picked ? `${picked} selected` : "Select rows";
-    for (const button of all("[data-needs-selection]")) button.setAttribute("aria-disabled", String(!picked));
-    const every = $("[data-select-all]");
-    every.checked = picked > 0 && picked === boxes().length;
-    every.indeterminate = picked > 0 && picked < boxes().length;
-  }
-  function pick(box, range) {
-    const list = boxes();
-    if (range && lastPicked && list.includes(lastPicked)) {
-      const [from, to] = [list.indexOf(lastPicked), list.indexOf(box)].sort((a, b) => a - b);
-      for (const between of list.slice(from, to + 1)) between.checked = box.checked;
-    }
-    lastPicked = box;
-    countSelected();
-  }
-
-  // Keys ----------------------------------------------------------------------------------------------------
   const dialog = $("#keys");
-  let going = false;
-  const KEYS = {
-    "?": () => dialog.showModal(),
-    t: nextTheme,
-    p: () => document.dispatchEvent(new CustomEvent("console:pause")),
-    j: () => step(1),
-    k: () => step(-1),
-    x: () => {
-      const box = current() && $('input[name="job"]', current());
-      if (box) { box.checked = !box.checked; pick(box, false); }
-    },
-    "[": () => $("[data-previous]")?.click(),
-    "]": () => $("[data-next]")?.click(),
-    "/": () => $("[data-filter]")?.focus(),
-    g: () => { going = true; setTimeout(() => { going = false; }, 1200); },
-  };
-
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (event.target.closest("input:not([type=checkbox]), select, textarea, [contenteditable]")) return;
-    if (dialog?.open) return;
-    if (going) {
-      going = false;
-      const link = $(`[data-go="${CSS.escape(event.key)}"]`);
-      if (link) { event.preventDefault(); link.click(); }
-      return;
-    }
-    const act = Object.hasOwn(KEYS, event.key) && KEYS[event.key];
-    if (act) { event.preventDefault(); act(); }
-  });
-
   document.addEventListener("click", (event) => {
     if (event.target.closest("#help") && dialog) { event.preventDefault(); dialog.showModal(); }
     if (event.target === dialog) dialog.close();
     if (event.target.closest("#theme")) nextTheme();
+    if (event.target.closest("#zone")) nextZone();
     event.target.closest("[data-close]")?.closest("[data-toast]").remove();
-    if (event.target.closest('[data-needs-selection][aria-disabled="true"]')) event.preventDefault();
-    if (event.target.matches('[data-row] input[name="job"]')) pick(event.target, event.shiftKey);
-    if (event.target.matches("[data-select-all]")) {
-      for (const box of boxes()) box.checked = event.target.checked;
-      countSelected();
-    }
-    const menu = $(".menu[open]");
-    if (menu && !menu.contains(event.target)) menu.open = false;
+    for (const menu of all(".menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
     const menu = $(".menu[open]");
-    if (event.key === "Escape" && menu) { menu.open = false; $("summary", menu).focus(); }
+    if (menu) { menu.open = false; $("summary", menu).focus(); }
+    else if (event.target.matches("#search, [data-filter]")) event.target.blur();
   });
+
+  // A question is answered once ------------------------------------------------------------------------------
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post" || event.defaultPrevented) return;
+    if ("sent" in event.target.dataset) event.preventDefault();
+    event.target.dataset.sent = "";
+  });
+  addEventListener("pageshow", () => { for (const form of all("form[data-sent]")) delete form.dataset.sent; });
 
   // Start ---------------------------------------------------------------------------------------------------
   if (themeButton) { themeButton.hidden = false; nameTheme(); }
+  if (zoneButton) { zoneButton.hidden = false; nameZone(); }
   for (const button of all("[data-close]")) button.hidden = false;
-  for (const box of all("[data-select-all]")) box.hidden = false;
   // Good news leaves by itself; bad news waits to be read.
   for (const toast of all(".toast.is-success, .toast.is-info")) setTimeout(() => toast.remove(), $("[data-undo]", toast) ? 30000 : 8000);
-  countSelected();
   showTimes();
+  showIntervals();
   showNews();
 })();

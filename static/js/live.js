@@ -2,40 +2,61 @@
 // The state of the live stream: what the reader is told about it, when it pauses, and what happens without it.
 (() => {
   const GRACE = 4000; // a reading this late is not worth a word
-  const HIDDEN = 15000; // a hidden tab lets its socket go after this
+  const HIDDEN = 5000; // a hidden tab lets its socket go after this
   const POLL = 5000;
-  const AGAIN = 2000;
+  const AGAIN = 2000; // between two tries of a page that reaches nobody
   const NORMAL = 1000;
   const WORDS = { connecting: "Connecting", live: "Live", paused: "Paused", polling: "Polling", down: "Disconnected" };
+  const HINTS = {
+    connecting: "The live figures are on their way",
+    live: "Figures change as they are read. p pauses them",
+    paused: "Nothing changes until you go on (p)",
+    polling: "The live connection cannot be opened: the figures are asked for every 5 s. p pauses them",
+    down: "The server does not answer; the page tries again by itself",
+  };
 
+  const paces = [...document.querySelectorAll("[data-pace]")];
   const stream = document.getElementById("live");
   const button = document.getElementById("live-state");
   if (!stream || !button) return;
-  button.hidden = false;
   const banner = document.getElementById("banner");
   const announce = document.getElementById("announce");
 
   let socket = null;
   let open = false;
   let paused = false;
+  let pace = 1; // seconds between two frames
+  let failed = false; // the last question found nobody who answers
   let ended = ""; // why the server wants no more of us
   let fresh = performance.now(); // when the figures on the page were read
+  let asked = fresh; // since when we want them
+  let polled = fresh;
   let hideTimer = 0;
   let shown = "";
 
-  // Quick at first, and never longer than eight seconds: somebody is looking.
-  htmx.config.wsReconnectDelay = (tries) => Math.min(8000, 500 * 1.6 ** tries) * (0.6 + Math.random() * 0.4);
+  // Quick at first, and never longer than five seconds: somebody is looking.
+  htmx.config.wsReconnectDelay = (tries) => Math.min(5000, 500 * 1.6 ** tries) * (0.6 + Math.random() * 0.4);
 
+  try {
+    pace = Number(localStorage.getItem("pace")) || 1;
+  } catch {
+    // Storage is blocked: as fast as there is news.
+  }
+
+  const late = () => GRACE + (pace - 1) * NORMAL;
   const age = () => Math.max(0, performance.now() - fresh);
   const wanted = () => !paused && !ended && !document.hidden;
 
   function state() {
     if (ended) return "down";
     if (paused) return "paused";
-    if (age() > GRACE + (open ? 0 : POLL)) return "down";
-    if (open) return "live";
-    return performance.now() < GRACE ? "connecting" : "polling";
+    if (open) return age() > late() ? "down" : "live";
+    if (failed) return "down";
+    if (performance.now() - asked < GRACE) return "connecting";
+    return age() > late() + POLL ? "down" : "polling";
   }
+
+  const span = (seconds) => (seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`);
 
   function tell() {
     const now = state();
@@ -43,46 +64,67 @@
     const stale = now === "down" || (now === "paused" && seconds > 5);
     const text = ended || `${now === "paused" ? "Paused" : "Disconnected"}. These figures are ${span(seconds)} old.` +
       (now === "paused" ? " Press p to go on." : " Trying again…");
+    button.dataset.age = seconds;
     banner.hidden = !stale;
+    document.documentElement.toggleAttribute("data-stale", stale);
     document.getElementById("banner-link").hidden = !ended;
     const line = document.getElementById("banner-text");
     if (stale && line.textContent !== text) line.textContent = text;
     if (now === shown) return;
     shown = now;
     button.dataset.state = now;
-    button.setAttribute("aria-pressed", String(now === "paused"));
-    button.querySelector(".live-word").textContent = WORDS[now];
+    button.title = HINTS[now];
+    button.querySelector(".live-word").textContent = now === "live" && pace > 1 ? `Every ${pace} s` : WORDS[now];
+    for (const one of paces) {
+      one.setAttribute("aria-pressed", String(Number(one.dataset.pace) === (paused ? 0 : pace)));
+    }
     // Said once for each change, never with each figure.
     if (now !== "connecting") announce.textContent = `Live figures: ${WORDS[now]}`;
   }
-
-  const span = (seconds) => (seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`);
 
   function release() {
     if (socket && open) stream["htmx-internal-data"]?.webSocket?.close();
   }
 
   function resume() {
+    asked = performance.now();
     if (wanted() && !open && socket) socket.reconnect();
     poll();
     tell();
   }
 
   function poll() {
+    polled = performance.now();
     for (const panel of document.querySelectorAll("[data-panel]")) htmx.trigger(panel, "poll");
   }
 
-  function toggle() {
-    paused = !paused;
+  function pause(wish) {
+    paused = wish;
     if (paused) release();
     else resume();
     tell();
   }
 
+  // How often: the socket itself is asked to send no more than that.
+  function choose(seconds) {
+    shown = "";
+    if (!seconds) return pause(true);
+    pace = seconds;
+    try {
+      localStorage.setItem("pace", String(pace));
+    } catch {
+      // Storage is blocked: the choice holds for this page.
+    }
+    if (open) socket.send(String(pace));
+    return paused ? pause(false) : tell();
+  }
+
   document.body.addEventListener("htmx:wsOpen", (event) => {
     socket = event.detail.socketWrapper;
     open = true;
+    failed = false;
     if (!wanted()) release();
+    else if (pace > 1) socket.send(String(pace));
     tell();
   });
   document.body.addEventListener("htmx:wsClose", (event) => {
@@ -94,6 +136,8 @@
     if (![1006, 1011, 1012, 1013].includes(code)) {
       setTimeout(() => { if (wanted() && !open) socket?.reconnect(); }, AGAIN);
     }
+    // Whether it was only the socket is found out at once.
+    if (wanted() && performance.now() - polled > AGAIN) poll();
     tell();
   });
   document.body.addEventListener("htmx:wsBeforeMessage", (event) => {
@@ -106,9 +150,15 @@
   });
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status === 401) ended = "You are signed out.";
+    if (paused && event.target.matches("[data-panel]")) event.detail.shouldSwap = false;
   });
+  document.body.addEventListener("htmx:sendError", () => { failed = true; tell(); });
   document.body.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.successful && event.target.matches("[data-panel]")) fresh = performance.now();
+    if (event.detail.successful && !paused && event.target.matches("[data-panel]")) {
+      fresh = performance.now();
+      if (failed && !open && wanted()) socket?.reconnect();
+      failed = false;
+    }
     tell();
   });
   document.addEventListener("visibilitychange", () => {
@@ -116,10 +166,13 @@
     if (document.hidden) hideTimer = setTimeout(release, HIDDEN);
     else if (!paused) resume();
   });
-  button.addEventListener("click", toggle);
-  document.addEventListener("console:pause", toggle);
-  setInterval(tell, NORMAL);
+  for (const one of paces) {
+    one.addEventListener("click", () => { choose(Number(one.dataset.pace)); one.closest("details").open = false; button.focus(); });
+  }
+  document.addEventListener("console:pause", () => pause(!paused));
   setInterval(() => {
-    if (!open && wanted()) poll();
-  }, POLL);
+    tell();
+    const due = failed ? AGAIN : Math.max(POLL, pace * NORMAL);
+    if (!open && wanted() && performance.now() - polled >= due) poll();
+  }, NORMAL);
 })();
