@@ -36,7 +36,7 @@ def sigterm() -> Iterator[None]:
 
 def test_every_row_is_there_and_every_count_right(worker_env: dict[str, str]) -> None:
     done = subprocess.run(
-        [*COMMAND, "--json"], cwd=PROJECT, env=worker_env, capture_output=True, text=True, timeout=300, check=False
+        [*COMMAND, "--json"], cwd=PROJECT, env=worker_env, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -63,7 +63,7 @@ def test_the_tables_of_the_guides_are_repeated(worker_env: dict[str, str]) -> No
         env=worker_env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -10,8 +10,7 @@ from playwright.sync_api import Page, expect
 from queues.models import Batch, Chunk
 from queues.services import operate
 from queues.services.enqueue import enqueue_batch
-from tests.browser.conftest import Visit
-from tests.browser.test_console import NARROW, findings
+from tests.browser.conftest import NARROW, USUAL, Visit, findings
 from tests.monitoring.test_pages import HOSTILE
 from tests.monitoring.worlds import ran_batch, waiting_batch
 from tests.queues.working import drain, make_queue
@@ -61,7 +60,7 @@ def test_a_batch_is_paused_resumed_cancelled_and_deleted(visit: Come) -> None:
     window = visit()
     page = window.open(f"/batches/{batch.pk}/")
     window.live()
-    page.click("text=Pause >> nth=0")
+    page.click(".panel-batch-actions >> text=Pause")
     page.fill("input[name=reason]", "wrong prices")
     page.click("#confirm")
     expect(page.locator(".why")).to_contain_text("It is paused by")
@@ -74,10 +73,15 @@ def test_a_batch_is_paused_resumed_cancelled_and_deleted(visit: Come) -> None:
     expect(page.locator(".verdict")).to_contain_text("cancelled")
     page.click("text=Delete batch")
     page.click("#confirm")
-    expect(page.locator(".toast")).to_contain_text("is being deleted")
+    expect(page.locator(".toast")).to_contain_text("It can be restored")
     operate.advance_all()
     page = window.open("/batches/")
     expect(page.locator("main")).to_contain_text("No batch yet")
+    page = window.open(f"/batches/{batch.pk}/")
+    page.click(".why >> text=Restore")
+    page.click("#confirm")
+    expect(page.locator(".toast")).to_contain_text("is restored")
+    expect(page.locator(".why")).to_contain_text("It was cancelled by somebody")
     assert window.complaints == []
 
 
@@ -98,23 +102,17 @@ def test_filters_survive_reload_and_back(visit: Come) -> None:
     expect(page.locator("nav.tabs [aria-current]")).to_contain_text("running")
 
 
-@pytest.mark.parametrize(("theme", "viewport"), [("light", None), ("dark", NARROW)])
-def test_the_pages_of_batches_are_accessible_and_fit(theme: str, viewport: dict[str, int] | None, visit: Come) -> None:
+def test_the_pages_of_batches_are_accessible_and_fit(visit: Come) -> None:
     make_queue(max_attempts=1, keep_results=60.0)
     batch = enqueue_batch("tested.do", [{"n": 1}] * 9 + [{"fail": HOSTILE}, {"die": 2}], name=HOSTILE[:200])
     drain()
     second = enqueue_batch("tested.do", [1], after=[waiting_batch(3, name="first")], then="tested.all", open=False)
-    options: dict[str, Any] = {"color_scheme": theme, **({"viewport": viewport} if viewport else {})}
-    window = visit(**options)
+    window = visit()
     paths = ["/batches/", "/batches/?meta=x", f"/batches/{batch.pk}/", f"/batches/{second.pk}/", "/batches/new/"]
     paths += [f"/batches/{second.pk}/{deed}/" for deed in ("pause", "clone", "cancel")]
-    for path in paths:
-        page = window.open(path)
-        assert findings(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    window.examine(paths, (USUAL, NARROW))
     page = window.open("/batches/new/")
     choose(page, WRONG)
     page.click("#preview")
-    assert findings(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    window.flawless("the preview", (USUAL, NARROW))
     assert window.complaints == []

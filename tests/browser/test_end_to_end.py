@@ -91,6 +91,7 @@ def test_start_watch_and_repair(up: Up, browser: Browser) -> None:
 
     # One dead letter, read and tried again: it leaves the list.
     page.click("#tile-dead")
+    page.get_by_role("link", name="Letters", exact=True).click()
     row = page.locator("[data-row]").first
     job = str(row.get_attribute("id"))
     row.locator("[data-open]").click()

@@ -1,12 +1,11 @@
 """The pages of jobs and of the archive in a real browser."""
 
-import pytest
 from playwright.sync_api import expect
 
 from queues.models import ArchivedJob, DeadLetter, Job
 from queues.services.archive import archive
 from queues.services.enqueue import enqueue_batch
-from tests.browser.test_console import NARROW, Come, findings
+from tests.browser.test_console import Come
 from tests.monitoring.test_pages import HOSTILE
 from tests.monitoring.worlds import waiting_batch
 from tests.queues.working import drain, make_queue
@@ -37,22 +36,11 @@ def world() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_pages_of_jobs_are_accessible_and_keep_to_the_policy(theme: str, visit: Come) -> None:
+def test_the_pages_of_jobs_are_accessible_fit_and_keep_to_the_policy(visit: Come) -> None:
     pages = world()
-    window = visit(color_scheme=theme, bypass_csp=False)
-    for path in pages:
-        page = window.open(path)
-        if page.locator("#live-state").count():
-            window.live()
-        assert findings(page) == [], path
+    window = visit(bypass_csp=False)
+    window.examine(pages)
     assert [text for text in window.complaints if "404" not in text] == []
-
-
-@pytest.mark.parametrize("viewport", [NARROW, {"width": 2560, "height": 1300}])
-def test_no_page_of_jobs_scrolls_sideways(viewport: dict[str, int], visit: Come) -> None:
-    pages = world()
-    visit(viewport=viewport).fits(pages, viewport["width"])
 
 
 def test_filters_survive_reload_and_back(visit: Come) -> None:
@@ -117,3 +105,93 @@ def test_jobs_are_read_and_acted_on_without_scripts(visit: Come) -> None:
     page.locator("#jobs .list-bar button", has_text="Retry").click()
     page.click("#confirm")
     expect(page.locator(".toast")).to_contain_text("1 retried")
+
+
+def test_rows_are_selected_and_acted_on_by_keyboard(visit: Come) -> None:
+    make_queue()
+    waiting_batch(60)
+    window = visit()
+    page = window.open("/jobs/?state=waiting&queue=tested")
+    count, boxes = page.locator("#selected-count"), page.locator('[data-row] input[name="job"]')
+    for key in ("j", "x", "j", "j", "j", "Shift+X"):
+        page.keyboard.press(key)
+    expect(count).to_have_text("4 selected")
+    boxes.nth(9).click(modifiers=["Shift"])
+    expect(count).to_have_text("10 selected")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("Job")
+    page.go_back()
+    page.keyboard.press("*")
+    expect(count).to_have_text("50 selected")
+    page.keyboard.press("*")
+    expect(count).to_have_text("Select rows")
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    expect(count).to_have_text("This one cannot be retried")
+    page.keyboard.press("c")
+    expect(page.locator("h1")).to_have_text("Cancel 1 job?")
+    assert Job.objects.filter(own_state="cancelled").count() == 0
+    page.click("#confirm")
+    expect(page.locator(".toast")).to_contain_text("1 cancelled")
+    assert page.url.endswith("/jobs/?state=waiting&queue=tested")
+    assert window.complaints == []
+
+
+def test_everything_that_matches_is_meant_on_all_pages(visit: Come) -> None:
+    make_queue()
+    waiting_batch(60)
+    window = visit()
+    page = window.open("/jobs/?state=waiting&queue=tested")
+    page.locator('[data-row] input[name="job"]').first.check()
+    page.locator("[data-everything]").check()
+    expect(page.locator('[data-row] input[name="job"]:checked:disabled')).to_have_count(50)
+    page.keyboard.press("d")
+    expect(page.locator("h1")).to_have_text("Delete 60 waiting jobs of queue tested?")
+    expect(page.locator(".confirm")).to_contain_text("every waiting job of queue tested, as of")
+    expect(page.locator(".command")).to_contain_text("python manage.py operate delete --queue tested --state waiting")
+    page.click("#confirm")
+    expect(page.locator(".toast")).to_contain_text("60 deleted")
+    expect(page.locator(".toast [data-undo]")).to_be_visible()
+    expect(page.locator(".empty")).to_contain_text("No job matches this filter")
+    assert window.complaints == []
+
+
+def test_density_and_columns_are_kept_and_reset(visit: Come) -> None:
+    waiting_batch(3)
+    window = visit()
+    page = window.open("/jobs/")
+    low = page.locator("[data-row]").first.bounding_box()
+    page.click("[data-density-switch]")
+    page.click("[data-columns] summary")
+    page.uncheck('[data-columns] input[value="handler"]')
+    page.reload()
+    expect(page.locator("th.col-handler")).to_be_hidden()
+    expect(page.locator("td.col-handler").first).to_be_hidden()
+    expect(page.locator("th.col-queue")).to_be_visible()
+    high = page.locator("[data-row]").first.bounding_box()
+    assert low
+    assert high
+    assert low["height"] < 33 < high["height"]
+    page.click("[data-columns] summary")
+    page.click("[data-columns-reset]")
+    expect(page.locator("th.col-handler")).to_be_visible()
+    assert window.complaints == []
+
+
+def test_the_head_of_a_list_stays_in_sight_and_back_leads_to_its_place(visit: Come) -> None:
+    batch = waiting_batch(120)
+    window = visit(viewport={"width": 1440, "height": 600})
+    page = window.open(f"/jobs/?batch={batch.pk}")
+    page.click(".pager [rel=next]")
+    second = page.url
+    row = page.locator("[data-row]").nth(40)
+    row.scroll_into_view_if_needed()
+    expect(page.locator(".jobs thead th").nth(1)).to_be_in_viewport()
+    expect(page.locator("#jobs .list-bar")).to_be_in_viewport()
+    name = row.get_attribute("id")
+    row.locator("[data-open]").click()
+    page.click(".crumbs a")
+    assert page.url.startswith(second.split("?")[0] + f"?batch={batch.pk}&before=")
+    expect(page.locator(f"#{name}")).to_have_attribute("data-current", "")
+    expect(page.locator(f"#{name}")).to_be_in_viewport()
+    assert window.complaints == []

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from playwright.sync_api import expect
 
 from queues.models import DeadLetter, Job, TrashedJob
-from tests.browser.conftest import Visit
-from tests.browser.test_console import NARROW, findings
+from tests.browser.conftest import NARROW, Visit
 from tests.checker import assert_sound
 from tests.monitoring.test_operations_pages import world
 from tests.monitoring.worlds import waiting_batch
@@ -82,10 +81,7 @@ def test_the_pages_are_accessible_and_fit_a_phone(visit: Come) -> None:
         f"/operations/new/priority/?all=1&state=pending&batch={batch.pk}",
         f"/dead-letters/delete/?all=1&cause={many}",
     ]
-    for path in paths:
-        page = window.open(path)
-        assert findings(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    window.examine(paths, (NARROW,))
     page = window.open(paths[4])
     page.select_option('select[name="to"]', "high")
     page.fill('input[name="typed"]', "2000")

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -10,7 +9,7 @@ from monitoring.rollup import roll_up
 from queues.models import AuditEntry, Queue
 from queues.services.enqueue import enqueue_batch
 from queues.services.pause import pause_queue
-from tests.browser.test_console import NARROW, Come, findings
+from tests.browser.test_console import Come
 from tests.monitoring.test_pages import HOSTILE
 from tests.monitoring.worlds import a_worker, run
 from tests.queues.working import drain, make_queue
@@ -47,22 +46,11 @@ def world() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_page_is_accessible_and_keeps_to_the_policy(theme: str, visit: Come) -> None:
+def test_every_page_is_accessible_fits_and_keeps_to_the_policy(visit: Come) -> None:
     pages = world()
-    window = visit(color_scheme=theme, bypass_csp=False)
-    for path in pages:
-        page = window.open(path)
-        if page.locator("#live-state").count():
-            window.live()
-        assert findings(page) == [], path
+    window = visit(bypass_csp=False)
+    window.examine(pages)
     assert window.complaints == []
-
-
-@pytest.mark.parametrize("viewport", [NARROW, {"width": 2560, "height": 1300}])
-def test_no_page_scrolls_sideways(viewport: dict[str, int], visit: Come) -> None:
-    pages = world()
-    visit(viewport=viewport).fits(pages, viewport["width"])
 
 
 def test_the_keys_lead_to_the_pages_and_open_a_queue(visit: Come) -> None:
@@ -88,7 +76,7 @@ def test_figures_of_a_queue_move_without_reloading(visit: Come) -> None:
     page.evaluate("window.kept = true")
     expect(page.locator("#panel-queue-now")).to_contain_text("It is empty.")
     enqueue_batch("tested.do", [{}] * 1_234)
-    expect(page.locator("#panel-queue-now dd").first).to_have_text("1,234")
+    expect(page.locator("#panel-queue-now dd").first).to_contain_text("1,234")
     expect(page.locator("#panel-queue-now")).to_contain_text("no worker that takes it is alive")
     assert page.evaluate("window.kept")
 

@@ -39,7 +39,8 @@ class Trace:
         """All lines so far."""
         if not self.path.exists():
             return []
-        found = (line.split() for line in self.path.read_text().splitlines())
+        # What comes after the last end of a line is just being written.
+        found = (line.split() for line in self.path.read_text().rpartition("\n")[0].splitlines())
         return [Line(int(job), float(at), int(pid), int(attempt)) for job, at, pid, attempt in found]
 
     def count(self) -> int:

@@ -65,7 +65,7 @@ def ender(pairs: list[list[Execution]], which: int) -> Iterator[list[int]]:
 def test_a_batch_ends_once_whoever_settles_last() -> None:
     traced_queue()  # where the callbacks go
     queue = traced_queue("ending", chunk_size=1, run_size=1)
-    (pairs,) = together(lambda: underway(queue.pk, ROUNDS), timeout=120)
+    (pairs,) = together(lambda: underway(queue.pk, ROUNDS), timeout=600)
     first, second = ender(pairs, 0), ender(pairs, 1)
     answers = Team([lambda: next(first), lambda: next(second)]).rounds(ROUNDS, lambda _: None)
     assert {len(one) + len(other) for one, other in answers} == {1}

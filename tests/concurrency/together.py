@@ -9,7 +9,7 @@ from django.db import connections
 from queues import store
 
 
-def together(*works: Callable[[], Any], timeout: float = 60) -> list[Any]:
+def together(*works: Callable[[], Any], timeout: float = 300) -> list[Any]:
     """Do all of it at once; the answers in order. An error of one is raised here."""
     return Team(works).once(timeout)
 
@@ -20,11 +20,11 @@ class Team:
     def __init__(self, works: Sequence[Callable[[], Any]]) -> None:
         self.works = works
 
-    def once(self, timeout: float = 60) -> list[Any]:
+    def once(self, timeout: float = 300) -> list[Any]:
         """One round."""
         return self.rounds(1, lambda _round: None, timeout)[0]
 
-    def rounds(self, count: int, prepare: Callable[[int], None], timeout: float = 60) -> list[list[Any]]:
+    def rounds(self, count: int, prepare: Callable[[int], None], timeout: float = 300) -> list[list[Any]]:
         """Rounds, each prepared by this thread while the others wait; the answers of each."""
         gate = threading.Barrier(len(self.works) + 1, timeout=timeout)
         answers: list[list[Any]] = [[None] * len(self.works) for _ in range(count)]

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from queues.domain.unfinished import Before, Facts, Pause, RunFact, WayOut, why
+from queues.domain.states import BatchState, StopReason
+from queues.domain.unfinished import Before, Facts, Pause, RunFact, WayOut, short_of_success, why
 
 NOW = datetime(2026, 3, 5, 12, 0, 0, tzinfo=UTC)
 AGO = NOW - timedelta(minutes=10)
@@ -40,14 +41,14 @@ CASES = {
     "scheduled": (
         {"later": 4, "later_at": NOW + timedelta(days=1)},
         "4 jobs are scheduled, the next for 2026-03-06 12:00 UTC.",
-        WayOut.SEE_JOBS,
-        "",
+        WayOut.RUN_NOW,
+        "scheduled",
     ),
     "retrying": (
         {"retrying": 1, "retrying_at": NOW + timedelta(seconds=5), "later": 4},
         "1 job is tried again after a failure, the next at 12:00:05 UTC.",
-        WayOut.SEE_JOBS,
-        "",
+        WayOut.RUN_NOW,
+        "retrying",
     ),
     "workers": (
         {"due": 3, "queue": "mail", "queue_stands": ("workers", "No worker that takes it is alive.")},
@@ -58,14 +59,46 @@ CASES = {
     "limit": (
         {"due": 3, "queue": "mail", "queue_stands": ("limit", "Its limit of 2 runs at once is reached.")},
         "3 jobs are waiting in queue mail. Its limit of 2 runs at once is reached.",
-        WayOut.SEE_QUEUE,
+        WayOut.CHANGE_POLICY,
         "mail",
     ),
     "rate": (
         {"due": 3, "queue": "mail", "queue_stands": ("rate", "Its rate.")},
         "3 jobs are waiting in queue mail. Its rate.",
+        WayOut.CHANGE_POLICY,
+        "mail",
+    ),
+    "flush": (
+        {"due": 3, "queue": "mail", "queue_stands": ("flush", "Its flush rule.")},
+        "3 jobs are waiting in queue mail. Its flush rule.",
+        WayOut.CHANGE_POLICY,
+        "mail",
+    ),
+    "suspended": (
+        {"due": 3, "queue": "mail", "queue_stands": ("workers", "None."), "suspended": [("w-id", "mail-1")]},
+        "3 jobs are due in queue mail, and no worker takes them: worker mail-1 is suspended.",
+        WayOut.RESUME_WORKER,
+        "w-id",
+    ),
+    "hand-over": (
+        {
+            "due": 1,
+            "queue": "mail",
+            "queue_stands": ("starting", "Due work waits for the next hint."),
+            "pending_hand_over": True,
+            "hand_over_error": "OperationalError: refused",
+        },
+        "The broker has not been told of it yet: OperationalError: refused; it is told again every second. "
+        "1 job is due.",
         WayOut.SEE_QUEUE,
         "mail",
+    ),
+    "silent": (
+        {"running": 20, "runs": [RUN, RunFact(8, "mail-2", AGO, NOW + timedelta(seconds=9), "w-id", AGO)]},
+        "Worker mail-2 has not been heard of since 11:50:00 UTC: what run 8 holds is taken back when its lease ends, "
+        "at 12:00:09 UTC.",
+        WayOut.RECLAIM,
+        "w-id",
     ),
     "waiting": (
         {"due": 3, "queue": "mail", "queue_stands": ("busy", "All workers have a run.")},
@@ -135,3 +168,33 @@ def test_what_holds_the_whole_batch_comes_first() -> None:
     ]
     for given, kind in order:
         assert why(Facts(now=NOW, **{**everything, **given})).kind == kind  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("state", "stop", "counts", "text", "way_out"),
+    [
+        ("completed", "", (0, 0, 0), None, None),
+        ("partial", "", (3, 1, 2), "It is partial: of its 9 jobs 3 died, 1 were cancelled and 2 were deleted.", "dead"),
+        ("failed", "", (9, 0, 0), "It is failed: of its 9 jobs 9 died.", "dead"),
+        ("failed", "fail_fast", (1, 8, 0), "It was stopped by its first dead job (fail fast): of its 9 jobs 1", ""),
+        ("cancelled", "cancelled", (0, 9, 0), "It was cancelled by somebody: of its 9 jobs 9 were cancelled.", "again"),
+        ("cancelled", "upstream", (0, 0, 0), "It was stopped, because a batch before it has not ended", "again"),
+    ],
+)
+def test_an_ended_batch_says_what_it_is_short_of(
+    state: str, stop: str, counts: tuple[int, int, int], text: str | None, way_out: str | None
+) -> None:
+    dead, cancelled, deleted = counts
+    found = short_of_success(
+        state=BatchState(state), stop=StopReason(stop), total=9, dead=dead, cancelled=cancelled, deleted=deleted
+    )
+    if found is None:
+        assert text is None
+        return
+    assert text is not None and found.text.startswith(text)
+    assert found.way_out is (WayOut.RUN_AGAIN if way_out == "again" else WayOut.RETRY_DEAD)
+
+
+def test_every_way_out_is_somebodys() -> None:
+    ways = {way_out for _given, _text, way_out, _subject in CASES.values()} | {WayOut.RETRY_DEAD, WayOut.RUN_AGAIN}
+    assert ways == set(WayOut)

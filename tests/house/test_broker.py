@@ -253,6 +253,7 @@ def test_a_real_worker_survives_what_is_no_message(worker_env: dict[str, str], t
         wait_for(trace.exists, 10, "the task")
         assert process.poll() is None
     shutil.rmtree(messages(settings.HOME))
+    messages(settings.HOME).mkdir()  # this process has made it once, and does not look again
 
 
 def test_a_shutdown_reaches_the_children_of_the_pool(worker_env: dict[str, str], tmp_path: Path) -> None:

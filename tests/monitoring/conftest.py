@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from monitoring.frame import HEALTH
 from monitoring.history import HISTORY
 from monitoring.metrics import PAGE
 from monitoring.ranges import RANGES
@@ -18,10 +19,10 @@ ROLES = {"stranger": [], "viewer": ["view_console"], "operator": ["view_console"
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     """Nothing that a web process remembers between two readings outlives a test."""
-    for memory in (HISTORY, SHARED, PAGE, RANGES, TOTALS):
+    for memory in (HEALTH, HISTORY, SHARED, PAGE, RANGES, TOTALS):
         memory.clear()
     yield
-    for memory in (HISTORY, SHARED, PAGE, RANGES, TOTALS):
+    for memory in (HEALTH, HISTORY, SHARED, PAGE, RANGES, TOTALS):
         memory.clear()
 
 

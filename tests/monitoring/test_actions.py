@@ -131,7 +131,7 @@ def test_somebody_was_quicker(operator: Client) -> None:
 
 
 def test_a_large_number_is_typed(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirm, "TYPED_FROM", 3)
+    monkeypatch.setattr(confirm, "TYPED_ABOVE", 2)
     batch = ran_batch(die=3)
     data = {"all": "1", "batch": str(batch.pk), "shown": "3"}
     for typed in ("", "4", "x"):

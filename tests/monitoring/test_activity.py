@@ -159,14 +159,14 @@ def test_the_files_hold_what_the_filter_shows(viewer: Client) -> None:
     entry(target="=HYPERLINK(1)", reason='a "quoted", reason', outcome={"jobs": 3})
     entry(actor="jo")
     answer = viewer.get("/activity/export.csv?actor=maria")
-    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
     assert [(row["actor"], row["target"], row["reason"]) for row in rows] == [
         ("maria", "'=HYPERLINK(1)", 'a "quoted", reason')
     ]
     assert json.loads(rows[0]["outcome"]) == {"jobs": 3}
     assert datetime.fromisoformat(rows[0]["at"]).utcoffset() == timedelta(0)
     assert answer["X-Complete"] == "yes"
-    lines = viewer.get("/activity/export.jsonl").content.decode().splitlines()
+    lines = viewer.get("/activity/export.jsonl").getvalue().decode().splitlines()
     assert [json.loads(line)["actor"] for line in lines] == ["jo", "maria"]
     assert json.loads(lines[1])["outcome"] == {"jobs": 3}
 
@@ -176,7 +176,7 @@ def test_a_file_is_bounded_and_says_so(viewer: Client, monkeypatch: pytest.Monke
     for number in range(3):
         entry(ago=number, target=f"t{number}")
     answer = viewer.get("/activity/export.jsonl")
-    assert [json.loads(line)["target"] for line in answer.content.decode().splitlines()] == ["t0", "t1"]
+    assert [json.loads(line)["target"] for line in answer.getvalue().decode().splitlines()] == ["t0", "t1"]
     assert answer["X-Complete"] == "no"
     assert "activity-newest-2.jsonl" in answer["Content-Disposition"]
 

@@ -37,11 +37,34 @@ def world() -> tuple[int, int]:
 
 
 def test_an_empty_archive_says_when_jobs_come(operator: Client) -> None:
-    assert "Search all times" in page(operator, "/archive/")
-    assert "Nothing is archived yet" in page(operator, "/archive/?within=all") or "No archived job" in page(
-        operator, "/archive/?within=all"
-    )
+    make_queue(archive_after=7_200)
+    for url in ("/archive/", "/archive/?within=all", "/archive/?queue=other"):
+        shown = page(operator, url)
+        assert "Nothing is archived yet" in shown
+        assert "tested</a> after 2 h 00 min" in shown
+        assert "manage.py archive" in shown
     assert "Nothing is archived yet" in page(operator, "/archive/sizes/")
+
+
+def test_a_list_that_a_filter_empties_says_what_to_drop(operator: Client) -> None:
+    world()
+    shown = page(operator, "/archive/?queue=nowhere&outcome=dead&within=all")
+    assert "No archived job matches this filter" in shown
+    assert 'href="?outcome=dead&amp;within=all"' in shown
+    assert "Nothing is archived yet" not in shown
+    assert "ended within the last 7 days" in page(operator, "/archive/?queue=nowhere")
+
+
+def test_what_is_typed_into_the_search_is_the_filter(operator: Client) -> None:
+    _first, second = world()
+    job = ArchivedJob.objects.filter(batch_id=second).get().pk
+    assert operator.get(f"/archive/?q={job}")["Location"] == f"/jobs/{job}/"
+    found = operator.get("/archive/?q=queue:other+since:20d+outcome:succeeded")["Location"]
+    assert found == "/archive/?queue=other&outcome=succeeded&within=20d"
+    assert listed(operator, found) == [job]
+    assert 'value="queue:other outcome:succeeded within:20d"' in page(operator, found)
+    assert "This list is not searched for words" in page(operator, "/archive/?q=disk")
+    assert "To: write so long ago" in page(operator, "/archive/?until=never")
 
 
 def test_the_archive_is_searched_by_each_of_its_filters(operator: Client) -> None:

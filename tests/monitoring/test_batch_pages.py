@@ -8,20 +8,25 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from monitoring import burn_up
+from monitoring import burn_up, chunk_strip, ways_out
 from monitoring.batch_panels import MOST_CLONED
-from queues.models import AuditEntry, Batch, Chunk, Job, Operation
-from queues.selectors import batch_work, batches
+from monitoring.snapshot import Snapshot
+from queues import handlers
+from queues.domain.outcomes import Reject
+from queues.domain.unfinished import Answer, WayOut
+from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Job, Operation
+from queues.selectors import batch_chunks, batch_past, batch_work, batches
 from queues.selectors.batches import BatchQuery
 from queues.selectors.clock import database_now
 from queues.services.batch_pause import pause_batch
 from queues.services.enqueue import enqueue_batch
 from queues.services.operate import advance_all
 from tests.monitoring.test_pages import HOSTILE
-from tests.monitoring.worlds import ran_batch, waiting_batch
+from tests.monitoring.worlds import a_worker, ran_batch, waiting_batch
 from tests.queues.working import drain, leased, make_queue
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +44,7 @@ def operator(signed_in: Callable[[str], Client]) -> Client:
 
 
 def names(client: Client, **given: str) -> list[str]:
-    return [line.row.name for line in client.get(reverse("batches"), given).context["lines"]]
+    return [row.name for row in client.get(reverse("batches"), given).context["page"].rows]
 
 
 def page(client: Client, batch: Batch) -> str:
@@ -89,7 +94,7 @@ def test_a_filter_that_cannot_be_understood_says_how_it_is_written(
     answer = viewer.get(reverse("batches"), given)
     assert answer.status_code == 200
     assert said in answer.content.decode()
-    assert answer.context["lines"] == []
+    assert answer.context["page"].rows == []
 
 
 def test_the_list_tells_success_among_what_has_ended(viewer: Client) -> None:
@@ -163,12 +168,71 @@ def test_a_batch_is_deleted_once_it_has_ended(operator: Client) -> None:
     where = reverse("batch-delete", args=[batch.pk])
     assert "cancel it first" in operator.get(where, follow=True).content.decode()
     operator.post(reverse("batch-cancel", args=[batch.pk]))
-    assert "all 2 jobs" in operator.get(where).content.decode()
-    assert operator.post(where, {"reason": "wrong file"})["Location"] == "/batches/"
+    asked = operator.get(where).content.decode()
+    assert "all 2 jobs goes to the trash for 3 d 00 h" in asked
+    assert f"manage.py batches delete {batch.pk} --trash" in asked
+    assert operator.post(where, {"reason": "wrong file"})["Location"] == f"/batches/{batch.pk}/"
     assert Operation.objects.get().reason == "wrong file"
     advance_all()
+    assert Job.objects.count() == 2
+
+
+@pytest.fixture
+def deleted(operator: Client) -> Batch:
+    """A batch in the trash."""
+    batch = ran_batch(succeed=2, die=1, name="prices")
+    operator.post(reverse("batch-delete", args=[batch.pk]), {"reason": "wrong file"})
+    return batch
+
+
+def test_a_deleted_batch_is_whole_in_the_trash_and_can_be_restored(operator: Client, deleted: Batch) -> None:
+    text = page(operator, deleted)
+    assert "It is in the trash." in text and "wrong file" in text
+    assert "Clone" not in text and "it is in the trash: restore it first" in text
+    assert "dead-letters/retry" not in text.split("panel-batch-causes")[0]
+    assert names(operator) == [] and names(operator, state="trashed") == ["prices"]
+    running = operator.get(reverse("operations")).content.decode()
+    assert "Delete batch" not in running.split("panel-operations-running")[1].split("</section>")[0]
+    operator.post(reverse("batch-restore", args=[deleted.pk]), {"reason": "right after all"})
+    assert names(operator) == ["prices"] and "It is in the trash" not in page(operator, deleted)
+    assert AuditEntry.objects.get(action="restore batch").reason == "right after all"
+    refused = operator.get(reverse("batch-restore", args=[deleted.pk]), follow=True).content.decode()
+    assert "Restore is not possible: it is not in the trash" in refused
+
+
+def test_what_has_lain_in_the_trash_long_enough_is_gone_and_a_tombstone_stays(operator: Client, deleted: Batch) -> None:
+    operation = Operation.objects.get()
+    operation.options["begins"] = (database_now() - timedelta(seconds=1)).isoformat()
+    operation.save()
+    advance_all()
     assert not Batch.objects.exists() and not Job.objects.exists()
-    assert operator.get(reverse("batch", args=[batch.pk])).status_code == 404
+    answer = operator.get(reverse("batch", args=[deleted.pk]))
+    text = answer.content.decode()
+    assert answer.status_code == 410
+    for said in ("prices", "3 jobs was deleted", "wrong file", "operator", f"/operations/{operation.pk}/"):
+        assert said in text
+    assert operator.get(reverse("batch", args=[deleted.pk + 99])).status_code == 404
+
+
+def test_a_deleted_batch_whose_jobs_are_retried_leaves_the_trash(operator: Client, deleted: Batch) -> None:
+    operator.post(reverse("dead-letters-retry"), {"job": DeadLetter.objects.get().pk})
+    assert Operation.objects.get(action="delete_batch").state == "cancelled"
+    assert names(operator) == ["prices"]
+    assert "It is in the trash" not in page(operator, deleted)
+
+
+def test_deleting_for_good_needs_a_right_of_its_own(
+    operator: Client, deleted: Batch, person: Callable[[str], Any]
+) -> None:
+    where = reverse("batch-delete", args=[deleted.pk])
+    asked = {"for_good": "1"}
+    assert operator.get(where).status_code == operator.post(where, asked).status_code == 403
+    user = operator.get("/").wsgi_request.user
+    user.user_permissions.add(Permission.objects.get(codename="empty_trash"))
+    assert "for good?" in operator.get(where).content.decode()
+    assert operator.post(where, asked)["Location"] == "/batches/"
+    advance_all()
+    assert not Batch.objects.exists()
 
 
 def test_all_jobs_are_run_again_as_a_new_batch(operator: Client) -> None:
@@ -305,3 +369,136 @@ def test_a_lost_and_a_running_run_are_drawn_as_such() -> None:
     with leased():
         found = batch_work.batch_runs(batch.pk)
         assert [burn_up.kind(run) for run in found.rows] == ["running"]
+
+
+def test_each_chunk_is_a_cell_that_says_where_its_jobs_stand(viewer: Client) -> None:
+    make_queue(chunk_size=2, max_attempts=2, backoff_base=60.0)
+    batch = enqueue_batch("tested.do", [{}, {}, {"die": 1}, {"fail": 1}, {}, {}])
+    drain(runs=2, want=2)
+    cells = batch_chunks.strip(batch.pk) or []
+    # Two chunks done, one that waits, and those to which the dead and the failed job have moved.
+    totals = [sum(getattr(cell, kind) for cell in cells) for kind in ("succeeded", "waiting", "retrying", "dead")]
+    assert totals == [2, 2, 1, 1]
+    strip = chunk_strip.draw(cells)
+    assert strip is not None and {layer.kind: layer.jobs for layer in strip.layers} == {
+        "succeeded": 2, "waiting": 2, "retrying": 1, "dead": 1,
+    }  # fmt: skip
+    assert strip.places[0].words == "Chunk 1: 2 succeeded"
+    assert {place.leads_to for place in strip.places} == {"succeeded", "waiting", "retrying", "dead"}
+    text = page(viewer, batch)
+    assert f'href="/jobs/?batch={batch.pk}&amp;state=retrying"' in text
+    assert 'fill="url(#strip-dead)"' in text
+    gathered = batch_chunks.strip(batch.pk, cells=2) or []
+    assert len(gathered) == 2 and sum(cell.chunks for cell in gathered) == len(cells)
+
+
+def test_a_batch_of_too_many_chunks_says_so(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue(chunk_size=1)
+    batch = enqueue_batch("tested.do", range(4))
+    monkeypatch.setattr(batch_chunks, "MOST", 3)
+    assert batch_chunks.strip(batch.pk) is None
+    assert "It has more than 3 chunks" in page(viewer, batch)
+
+
+def test_the_forecast_has_a_range_of_the_rates_lately() -> None:
+    now = database_now()
+    start = now - timedelta(seconds=100)
+    # Twice as quick in the last quarter as before.
+    ended = [(start + timedelta(seconds=second), 2 if second >= 75 else 1) for second in range(100)]
+    slow, fast = burn_up.paces(ended, start=start, now=now, step=1, present=1.6) or (0, 0)
+    assert (round(slow, 2), round(fast, 2)) == (1.25, 2.0)
+    chart = burn_up.burn_up(
+        ended, start=start, now=now, finished=False, done=125, total=225, left=timedelta(seconds=62.5), step=1,
+        paces=(1.25, 2.0),
+    )  # fmt: skip
+    x = 900 * 100 / 162.5
+    assert chart.cone.startswith(f"M{x:.1f} ")
+    assert chart.cone.split("L")[1] == f"{x + 50 * 900 / 162.5:.1f} 0"
+    assert burn_up.paces(ended, start=start, now=now, step=1, present=None) is not None
+    assert burn_up.paces([], start=start, now=now, step=1, present=2.0) is None
+    assert burn_up.paces(ended, start=now - timedelta(seconds=2), now=now, step=1, present=2.0) is None
+
+
+def test_a_batch_is_compared_with_the_last_of_its_name_that_has_ended(viewer: Client) -> None:
+    first = ran_batch(succeed=3, die=1, name="nightly")
+    ran_batch(succeed=1, name="other")
+    waiting_batch(1, name="nightly")
+    last = waiting_batch(2, name="nightly")
+    row = batches.batch(last.pk)
+    assert row is not None
+    before = batch_past.earlier(row)
+    assert before is not None and (before.id, before.jobs, before.success_rate) == (first.pk, 4, 0.75)
+    text = page(viewer, last)
+    assert f'<a href="/batches/{first.pk}/">Batch {first.pk}</a>' in text and "75.00 %" in text
+    assert "Compared with the one before" not in page(viewer, first)
+
+
+@pytest.mark.parametrize(("fail", "state"), [(False, "succeeded"), (True, "dead")])
+def test_the_callback_is_shown_with_its_outcome(viewer: Client, fail: bool, state: str) -> None:
+    make_queue()
+    handlers.handler(queue="tested", name="tests.called_back")(_refuse if fail else _accept)
+    try:
+        batch = enqueue_batch("tested.do", [1], callback="tests.called_back")
+        enqueue_batch("tested.do", [1], callback="tests.called_back")
+        drain(runs=1)
+        found = batch_past.callback(batch.pk)
+        assert found is not None and found.state == "waiting"
+        drain()
+        found = batch_past.callback(batch.pk)
+        assert found is not None and found.state == state
+        assert json.loads(Job.objects.get(pk=found.job_id).payload)["batch"] == batch.pk
+        assert f'<a href="/jobs/{found.job_id}/">job {found.job_id}</a>' in page(viewer, batch)
+    finally:
+        handlers._handlers.pop("tests.called_back")
+
+
+def _accept(job: object) -> None:
+    pass
+
+
+def _refuse(job: object) -> None:
+    raise Reject("no")
+
+
+def test_one_cause_alone_is_retried(operator: Client, viewer: Client) -> None:
+    batch = ran_batch(succeed=1, die=2)
+    fingerprint = DeadLetter.objects.earliest("pk").fingerprint
+    link = f"/dead-letters/retry/?all=1&amp;batch={batch.pk}&amp;cause={fingerprint}&amp;next=/batches/{batch.pk}/"
+    assert link in page(operator, batch)
+    assert link not in page(viewer, batch)
+
+
+def test_every_way_out_leads_to_a_page_that_is_there(operator: Client) -> None:
+    batch = ran_batch(succeed=1, die=1)
+    line = Snapshot({batch.pk}).batch(batch.pk)
+    assert line is not None
+    gone = a_worker(beat=timedelta(minutes=5))
+    asleep = a_worker(state="suspended")
+    subjects = {
+        WayOut.SEE_BATCH: str(batch.pk), WayOut.RESUME_WORKER: str(asleep.pk), WayOut.RECLAIM: str(gone.pk),
+        WayOut.RUN_NOW: "retrying",
+    }  # fmt: skip
+    for way_out in WayOut:
+        for operate in (True, False):
+            found = ways_out.link(Answer("x", "x", way_out, subjects.get(way_out, "tested")), line, operate=operate)
+            assert (found is None) == (way_out is WayOut.NONE or (not operate and way_out in NO_SIGHT)), way_out
+            if found is not None:
+                assert operator.get(found.url, follow=True).status_code == 200, found.url
+
+
+# Who may only look has nothing to see there that the page does not show.
+NO_SIGHT = {WayOut.SEAL, WayOut.RESUME_BATCH, WayOut.RUN_AGAIN}
+
+
+def test_the_question_about_the_trash_answered_twice_deletes_nothing_for_good(operator: Client) -> None:
+    batch = ran_batch(succeed=2)
+    operator.get("/").wsgi_request.user.user_permissions.add(Permission.objects.get(codename="empty_trash"))
+    url = reverse("batch-delete", args=[batch.pk])
+    operator.post(url)
+    assert "is in the trash already. Nothing was changed." in operator.post(url, follow=True).content.decode()
+    kept = Operation.objects.get(action="delete_batch")
+    assert kept.options["begins"]
+    assert 'name="for_good" value="1"' in operator.get(url).content.decode()
+    operator.post(url, {"for_good": "1"})
+    kept.refresh_from_db()
+    assert "begins" not in kept.options

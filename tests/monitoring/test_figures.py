@@ -42,8 +42,8 @@ def test_what_is_held_waits_and_says_so() -> None:
     line = only_line()
     assert (line.waiting, line.held, line.scheduled) == (11, 7, 0)
     assert figures.queue_estimates(clock.database_now())[queue.pk] == figures.Estimate(11, 0, 7, 0)
-    for name in ("tiles", "queues"):
-        assert "of which 7 held" in panels.render(panels.topic(name, "", False), Snapshot())
+    for name, words in {"tiles": "+7 held", "queues": "of which 7 held"}.items():
+        assert words in panels.render(panels.topic(name, "", False), Snapshot())
     # The invariant: what the queue counts is what the batches count.
     counts = batch_counts([held.pk, due.pk])
     assert sum(one.waiting for one in counts.values()) == 11

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from monitoring.benchmarks import addresses
+from monitoring.models import Moment
 from queues.benchmarks.fill import Filled
 from queues.models import (
     ArchivedJob,
@@ -25,11 +26,13 @@ from queues.models import (
     JobResult,
     Operation,
     Queue,
+    Recurring,
     Run,
     Worker,
 )
 from queues.services.archive import archive
 from queues.services.enqueue import enqueue_batch
+from queues.services.recurring import recurring
 from tests.monitoring.worlds import a_worker
 from tests.queues.working import drain, leased, make_queue
 
@@ -50,6 +53,7 @@ ATTACKS = {
 # Controls but tab and newline, what reorders the text around it, and what is not seen at all.
 UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\U000e0020-\U000e007f]")
 LONGEST = 700_000
+FIGURES = ("waiting", "oldest", "running", "slots", "dead", "pending", "workers")
 
 
 def world(attack: str) -> tuple[Batch, Batch, Batch]:
@@ -88,6 +92,9 @@ def spoil(attack: str, failed: Batch, waiting: Batch, archived: Batch) -> Filled
         reason=attack[:300],
         outcome={"a": attack},
     )
+    recurring("spoiled", "tested.do", [{"n": 1}], every=3_600)
+    Recurring.objects.update(name=attack[:200], source=attack[:200], handler=attack[:200], last_error=attack[:500])
+    Moment.objects.create(minute=now, problems=[["archive", attack[:200], attack]], **dict.fromkeys(FIGURES, 1))
     letter = DeadLetter.objects.get()
     assert Worker.objects.count() == 1
     assert JobResult.objects.exists()

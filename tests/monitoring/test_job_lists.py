@@ -10,7 +10,7 @@ from django.utils import timezone
 from queues import store
 from queues.domain.states import JobState
 from queues.models import Batch, Chunk, DeadLetter, Job, Queue
-from queues.selectors import job_lists, job_totals
+from queues.selectors import job_letters, job_lists, job_look, job_totals
 from queues.selectors.job_lists import JobPage, JobQuery, Place, job_page
 from queues.selectors.job_totals import check_search, job_total
 from queues.selectors.job_walk import TooWide
@@ -188,7 +188,7 @@ def test_a_page_stops_after_a_bounded_look_and_goes_on_from_there(monkeypatch: p
     make_queue()
     batch = enqueue_batch("tested.do", [{"n": n} for n in range(40)], chunk_size=4)
     monkeypatch.setattr(job_lists, "OPENED", 4)
-    monkeypatch.setattr(job_lists, "LOOK_JOBS", 8)
+    monkeypatch.setattr(job_look, "LOOK_JOBS", 8)
     query, place = JobQuery(payload=("n", "21")), None
     found, pages = [], 0
     while True:
@@ -214,3 +214,31 @@ def test_a_total_that_would_read_too_much_says_at_least(monkeypatch: pytest.Monk
     assert not total.exact
     assert 10 <= total.jobs < 30
     assert job_total(JobQuery(error="x")) is None
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_a_text_is_found_in_letters_piece_by_piece(
+    every_state: dict[str, set[int]], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_letters, "AT_ONCE", at_once)
+    query = JobQuery(state="dead", error="to die: 1")
+    wanted = set(DeadLetter.objects.filter(message__contains="to die: 1").values_list("pk", flat=True))
+    assert len(wanted) == 3
+    for size in (1, 2, 50):
+        assert set(walk(query, size)) == wanted
+
+
+def test_a_rare_text_is_looked_for_in_bounded_steps(
+    every_state: dict[str, set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_letters, "AT_ONCE", 2)
+    monkeypatch.setattr(job_letters, "LETTERS", 2)
+    oldest = DeadLetter.objects.order_by("died_at", "job_id")[0]
+    DeadLetter.objects.filter(pk=oldest.pk).update(message="like no other")
+    page = job_page(JobQuery(state="dead", error="like no other"))
+    assert (ids(page), page.stopped, page.looked) == ([], True, 2)
+    found: list[int] = []
+    while page.older is not None:
+        page = job_page(JobQuery(state="dead", error="like no other"), before=page.older)
+        found += ids(page)
+    assert found == [oldest.pk]

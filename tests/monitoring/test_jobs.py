@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
@@ -179,7 +180,7 @@ def test_an_archived_job_is_at_the_same_address(operator: Client) -> None:
 def test_a_job_that_is_nowhere_is_a_page_that_helps(operator: Client) -> None:
     response = operator.get("/jobs/999999999/")
     assert response.status_code == 404
-    assert "was purged, or there never was one" in response.content.decode()
+    assert "there are no jobs yet" in response.content.decode()
     assert "/archive/" in response.content.decode()
     assert operator.get("/jobs/999999999/payload.json").status_code == 404
 
@@ -195,7 +196,7 @@ def test_the_next_and_the_previous_job_are_those_of_the_list(operator: Client) -
     assert re.findall(r'href="([^"]*)" data-previous', job)[0].startswith(f"/jobs/{ids[0]}/")
     last = page(operator, following)
     assert "data-next" not in last
-    assert f'href="/jobs/?batch={batch.pk}"' in last
+    assert f'href="/jobs/?batch={batch.pk}#job-{ids[2]}"' in last
 
 
 @pytest.mark.parametrize(
@@ -248,13 +249,75 @@ def test_a_viewer_is_offered_no_deed_on_jobs(signed_in: Callable[[str], Client])
 def test_all_of_a_filter_can_be_meant_where_an_operation_understands_it(operator: Client) -> None:
     batch = ran_batch(die=2)
     waiting_batch(2)
-    shown = unescape(page(operator, f"/jobs/?state=dead&batch={batch.pk}"))
-    assert f"/operations/new/retry/?all=1&state=dead&batch={batch.pk}&next=" in shown
-    assert "Retry 2 dead letters" in page(operator, f"/operations/new/retry/?all=1&state=dead&batch={batch.pk}")
-    assert "Cancel all" in page(operator, "/jobs/?state=waiting")
+    shown = page(operator, f"/jobs/?state=dead&batch={batch.pk}&error=die&since=2h")
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', shown.split('id="jobs"')[1]))
+    del hidden["next"]
+    assert hidden == {"state": "dead", "batch": str(batch.pk), "text": "die", "since": "2h"}
+    asked = page(operator, f"/operations/new/retry/?all=1&{urlencode(hidden)}")
+    assert "Retry 2 dead letters" in asked
+    assert f"every dead letter of batch {batch.pk} with the text die of the last 2h, as of" in asked
+    assert "Retry 0" in page(operator, f"/operations/new/retry/?all=1&{urlencode(hidden | {'since': '2999-01-01'})}")
+    assert "Retry 0" in page(operator, f"/operations/new/retry/?all=1&{urlencode(hidden | {'since': 'nonsense'})}")
+    assert "all 2 that match" in page(operator, "/jobs/?state=waiting")
     # What an operation does not know as a filter must not be left out by it.
-    for url in ("/jobs/", "/jobs/?state=dead&error=die", "/jobs/?state=waiting&since=2h", "/jobs/?state=succeeded"):
-        assert "?all=1" not in page(operator, url)
+    for url, why in {
+        "/jobs/": "choose a state",
+        "/jobs/?state=waiting&since=2h": "drop since",
+        "/jobs/?state=dead&error=die&until=2999-01-01": "drop until",
+        "/jobs/?state=cancelled": "",
+    }.items():
+        shown = page(operator, url)
+        assert "data-everything" not in shown
+        assert why in shown
+
+
+def test_the_three_ways_to_be_empty_differ(operator: Client) -> None:
+    assert "No job yet" in page(operator, "/jobs/")
+    filtered = page(operator, "/jobs/?state=dead&queue=tested")
+    assert "No job matches this filter" in filtered
+    assert 'href="?state=dead"' in filtered
+    ran_batch(succeed=1)
+    archive()
+    assert "All jobs have ended and are in the" in page(operator, "/jobs/")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ('queue:mail state:dead batch:12 error:"disk full"', "state=dead&queue=mail&batch=12&error=disk+full"),
+        ("handler:shop.send user.id=42 since:2h", "handler=shop.send&payload=user.id%3D42&since=2h"),
+        ("args.user.id=42 until:2026-01-31", "payload=user.id%3D42&until=2026-01-31"),
+        ('user.name="Ada L"', "payload=user.name%3DAda+L"),
+        ("connection reset state:retrying", "state=retrying&error=connection+reset"),
+    ],
+)
+def test_text_form_and_address_are_one_filter(operator: Client, text: str, address: str) -> None:
+    assert operator.get("/jobs/", {"q": text})["Location"] == f"/jobs/?{address}"
+    shown = page(operator, f"/jobs/?{address}")
+    again = unescape(shown.split('class="jump"')[1].split('name="q" value="')[1].split('"')[0])
+    assert operator.get("/jobs/", {"q": again})["Location"] == f"/jobs/?{address}"
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "says"),
+    [
+        ("queue:mail foo:bar", "foo:bar", "knows no foo:"),
+        ("-state:dead", "-state:dead", "there is no not"),
+        ("a OR b", "OR", "no or"),
+        ("attempts>3", "attempts&gt;3", "no comparisons"),
+        ('error:"open', "&quot;open", "not closed"),
+        ("queue:a queue:b", "queue:b", "said twice"),
+        ("state:", "state:", "value is missing"),
+    ],
+)
+def test_what_a_search_does_not_understand_is_named(operator: Client, text: str, part: str, says: str) -> None:
+    waiting_batch(1)
+    response = operator.get("/jobs/", {"q": text, "batch": "1"})
+    shown = response.content.decode()
+    assert f"<mark>{part}</mark>" in shown
+    assert says in shown
+    assert not ROW.search(shown)
+    assert 'value="1"' in shown
 
 
 def test_hostile_text_is_harmless_in_jobs(operator: Client) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from monitoring import panels
 from monitoring.history import HISTORY
 from monitoring.snapshot import SHARED
 from queues.models import DeadLetter
@@ -110,3 +112,23 @@ def test_a_tighter_limit_gives_the_wider_one_back() -> None:
             assert limit_now() == "500ms"
         assert limit_now() == "3s"
     assert limit_now() == "0"
+
+
+def test_a_panel_that_fails_is_named_in_the_log_and_the_others_are_shown(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran_batch(die=1)
+
+    def broken(ask: Any) -> dict[str, Any]:
+        raise RuntimeError("no such figure")
+
+    monkeypatch.setitem(panels.PANELS, "dead-summary", replace(panels.PANELS["dead-summary"], context=broken))
+    answer = operator.get("/dead-letters/", headers={"X-Request-ID": "abcd1234"})
+    shown = answer.content.decode()
+    assert answer.status_code == 200
+    assert "This part of the page could not be read" in shown
+    assert "Try again" in shown
+    assert "Request <code>abcd1234</code>" in shown
+    assert "data-row" in shown
+    assert answer["X-Request-ID"] == "abcd1234"
+    assert "panel dead-summary could not be read" in caplog.text

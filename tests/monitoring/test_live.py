@@ -152,6 +152,7 @@ def test_what_is_pushed_to_many_holds_nothing_of_one(person: Callable[[str], Use
         **{"batches": "queue=tested"},
         **{"operation": str(operation.pk), "queue": "tested", "queue_window": "tested 1h", "window": "1h"},
         "worker": str(a_worker().pk),
+        "rows": str(batch.pk),
     }
     for name, panel in panels.PANELS.items():
         # All other kinds are filters, of which the empty one is the widest.

@@ -156,7 +156,7 @@ def test_what_appears_after_the_question_is_not_touched(operator: Client) -> Non
 
 
 def test_a_large_number_is_typed(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirm, "TYPED_FROM", 3)
+    monkeypatch.setattr(confirm, "TYPED_ABOVE", 3)
     waiting_batch(4)
     url = acting.address("cancel", state="pending", queue="tested")
     fields = form_of(shown(operator, url))
@@ -202,7 +202,7 @@ def test_the_trash_lists_and_restores(operator: Client) -> None:
     page = shown(operator, "/trash/")
     assert page.count("data-row") == 3
     assert "by ann: tidy" in page
-    assert "3 deleted; each is kept for 3 d 00 h" in page
+    assert "3 deleted jobs</span>; each is kept for 3 d 00 h" in page
     first = TrashedJob.objects.order_by("pk")[0].pk
     operator.post("/operations/new/restore/", {"job": first})
     assert DeadLetter.objects.get().pk == first

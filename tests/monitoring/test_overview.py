@@ -9,14 +9,18 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from monitoring import overview_panels, panels
+from monitoring import moments, overview_panels, panels, standing
 from monitoring.findings import gather
-from monitoring.models import MetricPoint
+from monitoring.history import History
+from monitoring.minutes import WINDOWS
+from monitoring.models import MetricPoint, Moment
 from monitoring.ranges import RANGES, deaths
 from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
-from queues.models import Batch, Chunk, Queue, Run
-from queues.selectors import clock, overview
+from queues.models import Batch, Chunk, DeadLetter, Queue, Run, Webhook
+from queues.selectors import batches, clock, overview
+from queues.services.batch_pause import pause_batch
+from queues.services.enqueue import enqueue_batch
 from queues.services.pause import pause_queue
 from tests.monitoring.worlds import a_worker, ran_batch, run, waiting_batch
 from tests.queues.working import make_queue
@@ -55,7 +59,7 @@ def test_each_tile_has_a_line_and_leads_to_the_list_that_yields_it(viewer: Clien
 
 def test_a_backlog_that_nobody_works_on_is_stalled() -> None:
     waiting_batch(40)
-    assert tile("waiting").startswith("40 stalled: nothing ends")
+    assert tile("waiting").startswith("40 will not drain: nothing ends")
 
 
 def test_a_backlog_clears_at_the_rate_of_the_last_minute() -> None:
@@ -74,8 +78,9 @@ def test_what_comes_faster_than_it_ends_will_not_drain() -> None:
     for number in range(12):
         batch = waiting_batch(300)
         Chunk.objects.filter(batch=batch).update(created_at=now - timedelta(seconds=30 * number + 20))
-    assert overview.arrived(now - timedelta(seconds=95), now - timedelta(seconds=35)) == 600
-    assert "grows: will not drain" in tile("waiting")
+    assert overview.arrived(now - timedelta(seconds=95), now - timedelta(seconds=35)) == {queue.pk: 600}
+    assert "will not drain: more arrives than ends" in tile("waiting")
+    assert "never: grows" in shown("queue-list")
 
 
 def test_a_backlog_in_a_paused_queue_is_paused() -> None:
@@ -100,7 +105,7 @@ def test_running_is_counted_by_workers_that_take_work() -> None:
     lease = run(queue, started=timedelta(seconds=5), ended=None, claimed=30)
     Run.objects.filter(pk=lease.pk).update(worker=busy)
     assert tile("running") == "1 of 2 30 jobs claimed"
-    assert tile("workers") == "3 1 silent"
+    assert tile("workers") == "3 of 4 1 dead"
 
 
 def test_pending_hand_over_has_the_oldest_age() -> None:
@@ -121,7 +126,7 @@ def test_each_range_is_in_the_address_and_in_words(window: str, viewer: Client) 
     ran_batch(succeed=8, die=2)
     roll_up()
     html = viewer.get(f"/?window={window}").content.decode()
-    assert re.search(rf'aria-current="true">{window}</a>', html)
+    assert re.search(rf'aria-current="true"[^>]*>{window}</a>', html)
     assert re.search(r'role="img" aria-label="In the last [^"]* 8 jobs succeeded, [^"]* 2 jobs died', html)
     assert re.search(r'role="img" aria-label="Handler in the last [^"]*: the 95th percentile was between', html)
     # The live address asks for the same range.
@@ -131,7 +136,7 @@ def test_each_range_is_in_the_address_and_in_words(window: str, viewer: Client) 
 
 def test_an_unknown_range_is_the_usual_one(viewer: Client) -> None:
     assert overview_panels.window("1y") == "15m"
-    assert 'aria-current="true">15m<' in viewer.get("/?window=<script>").content.decode()
+    assert re.search('aria-current="true"[^>]*>15m<', viewer.get("/?window=<script>").content.decode())
 
 
 def test_a_range_sums_the_minutes_of_all_queues_and_weighs_their_medians() -> None:
@@ -144,7 +149,7 @@ def test_a_range_sums_the_minutes_of_all_queues_and_weighs_their_medians() -> No
     MetricPoint.objects.create(
         queue=other, runs=1, succeeded=5, dead=0, wait_p50=50, wait_p95=90, handler_p50=None, handler_p95=None, **common
     )
-    found = RANGES.read("6h", clock.database_now())
+    found = RANGES.read(WINDOWS["6h"], clock.database_now())
     assert len(found.times) == len(found.series.points) == 72
     assert (found.series.succeeded, found.series.retried, found.series.dead) == (15, 2, 2)
     (times,) = [times for times in found.times if times.wait_p95 is not None]
@@ -155,11 +160,11 @@ def test_a_range_is_read_again_when_it_may_have_changed() -> None:
     ran_batch(succeed=2)
     roll_up()
     now = clock.database_now()
-    assert RANGES.read("1h", now).series.succeeded == 2
+    assert RANGES.read(WINDOWS["1h"], now).series.succeeded == 2
     ran_batch(succeed=3)
     roll_up()
-    assert RANGES.read("1h", now + timedelta(seconds=1)).series.succeeded == 2
-    assert RANGES.read("1h", now + timedelta(seconds=6)).series.succeeded == 5
+    assert RANGES.read(WINDOWS["1h"], now + timedelta(seconds=1)).series.succeeded == 2
+    assert RANGES.read(WINDOWS["1h"], now + timedelta(seconds=6)).series.succeeded == 5
 
 
 def test_nothing_to_do_is_said(viewer: Client) -> None:
@@ -184,7 +189,7 @@ def test_deaths_that_rise_are_a_problem_and_others_a_notice() -> None:
     assert deaths(clock.database_now()) == {queue.pk: (8, 0)}
     (one,) = found("rising")
     assert one.text == "8 jobs died in the last 5 minutes, 0 in the 5 before"
-    assert one.action.url == "/dead-letters/?queue=tested"
+    assert one.action.url == "/dead-letters/causes/?queue=tested"
 
 
 def test_a_pause_is_forgotten_after_an_hour() -> None:
@@ -205,7 +210,7 @@ def test_a_worker_that_fell_silent_is_named() -> None:
     (one,) = found("silent")
     assert one.subject == "worker w-7"
     assert one.text.startswith("not heard of for 3 minutes")
-    assert one.action.url == f"/workers/{worker.pk}/"
+    assert (one.action.url, one.action.operate) == (f"/workers/{worker.pk}/reclaim/", True)
 
 
 def test_a_batch_that_was_stopped_names_its_cause() -> None:
@@ -229,3 +234,123 @@ def test_the_overview_costs_no_more_queries_with_more_of_everything(django_asser
         snapshot = Snapshot()
         for name in ("tiles", "attention", "throughput", "latency", "in-progress", "queues"):
             panels.render(panels.topic(name, "", False), snapshot)
+
+
+# What is kept each minute ------------------------------------------------------------------------------------------
+
+
+def test_the_control_worker_writes_how_everything_stands_once_a_minute() -> None:
+    waiting_batch(7)
+    a_worker()
+    assert standing.note()
+    row = Moment.objects.get()
+    assert (row.waiting, row.workers, row.slots, row.dead) == (7, 1, 1, 0)
+    assert standing.note() is False
+    Moment.objects.update(minute=timezone.now() - moments.RETENTION - timedelta(days=1))
+    assert standing.note()
+    assert Moment.objects.count() == 1
+
+
+def test_a_new_web_process_knows_the_last_quarter_of_an_hour() -> None:
+    now = clock.database_now()
+    for minutes, waiting in ((15, 90), (10, 40), (5, 10)):
+        moments.write(now - timedelta(minutes=minutes), moments.Standing(waiting=waiting), [])
+    waiting_batch(30)
+    found = overview_panels.tiles(panels.Ask(Snapshot(history=History())))
+    assert found["changes"]["waiting"] == "−60"
+    heights = {point.split(",")[1] for point in found["sparks"]["waiting"].split()}
+    assert len(heights) == 4
+
+
+def test_a_short_memory_claims_no_change() -> None:
+    waiting_batch(30)
+    assert overview_panels.tiles(panels.Ask(Snapshot(history=History())))["changes"] == {}
+
+
+def test_what_is_held_is_not_counted_as_due(viewer: Client) -> None:
+    waiting_batch(4)
+    held = waiting_batch(3, name="later")
+    pause_batch(batch_id=held.pk, actor="maria", source="api")
+    assert re.match(r"4 .*\+3 held", tile("waiting"))
+    assert "4 jobs" in " ".join(re.sub(r"<[^>]+>", " ", viewer.get("/jobs/?state=waiting").content.decode()).split())
+
+
+def test_the_list_of_what_is_not_announced_has_each_part() -> None:
+    parent = enqueue_batch("tested.do", [{"n": 1}, {"n": 2}], queue=make_queue().name, name="parts", split=True)
+    waiting_batch(1, name="announced")
+    now = timezone.now()
+    Batch.objects.exclude(name="announced").update(queued_at=None)
+    Batch.objects.filter(name="announced").update(queued_at=now)
+    pending = int(tile("pending").split()[0])
+    listed = batches.batch_page(batches.BatchQuery(state="pending")).rows
+    assert pending == len(listed) == Batch.objects.filter(queued_at=None).count()
+    assert parent.pk in {row.id for row in listed} or pending == 1
+
+
+def test_deeds_are_marked_on_the_charts() -> None:
+    queue = make_queue()
+    run(queue, started=timedelta(seconds=30), ended=timedelta(seconds=20), succeeded=5)
+    pause_queue(name="tested", actor="maria", source="page", reason="moving <house>")
+    html = shown("throughput", "15m")
+    assert html.count('class="mark"') == 1
+    assert "pause queue tested by maria: moving &lt;house&gt;" in html
+    assert 'class="mark"' in shown("queue-flow", "tested 1h")
+    assert 'class="mark"' not in shown("queue-flow", f"{make_queue('other').name} 1h")
+
+
+# Findings that no queue tells by itself ----------------------------------------------------------------------------
+
+
+def test_a_cause_is_new_while_no_older_letter_is_here() -> None:
+    ran_batch(die=3)
+    (one,) = found("cause")
+    letter = DeadLetter.objects.first()
+    assert letter is not None
+    assert one.text.startswith("3 jobs died of it in queue tested, the first ")
+    assert one.action.url == f"/causes/{letter.fingerprint}/" or letter.fingerprint in one.action.url
+    DeadLetter.objects.filter(pk=letter.pk).update(died_at=timezone.now() - timedelta(hours=2))
+    assert found("cause") == []
+
+
+def test_a_queue_that_refuses_says_for_how_long() -> None:
+    make_queue(enqueue_rate=2.0)
+    waiting_batch(100)
+    (one,) = found("refusing")
+    assert one.text.startswith("refuses new jobs: its limit of 2 a second is reached, for 4")
+    assert one.action.operate
+
+
+def test_batches_left_paused_or_open_are_told_after_an_hour() -> None:
+    paused, opened = waiting_batch(2, name="paused one"), waiting_batch(2, name="open one", open=True)
+    pause_batch(batch_id=paused.pk, actor="maria", source="api")
+    assert found("left") == []
+    long_ago = timezone.now() - timedelta(hours=3)
+    Batch.objects.filter(pk=paused.pk).update(paused_at=long_ago)
+    Batch.objects.filter(pk=opened.pk).update(created_at=long_ago)
+    assert {(one.subject, one.action.words) for one in found("left")} == {
+        ("batch paused one", "Resume"),
+        ("batch open one", "Seal"),
+    }
+
+
+def test_a_webhook_that_is_not_taken_is_told() -> None:
+    values = {"events": ["batch.finished"], "salt": "s", "last_at": timezone.now()}
+    Webhook.objects.create(name="good", url="https://example.org/a", last_status="204 in 3 ms", **values)
+    Webhook.objects.create(name="bad", url="https://example.org/b", last_status="500 in 9 ms: oh", **values)
+    (one,) = found("webhook")
+    assert one.subject == "webhook bad"
+    assert one.text.endswith("500 in 9 ms: oh")
+
+
+def test_a_control_worker_that_is_not_heard_of_is_a_problem_without_workers() -> None:
+    make_queue()
+    now = clock.database_now()
+    moments.write(now - timedelta(minutes=1), moments.Standing(), [["archive", "queue tested", "is behind"]])
+    assert found("control") == []
+    (one,) = found("archive")
+    assert (one.subject, one.text, one.grade.word) == ("queue tested", "is behind", "warning")
+    Moment.objects.update(minute=now - timedelta(minutes=10))
+    (one,) = found("control")
+    assert one.grade.word == "problem"
+    a_worker()
+    assert found("control")[0].grade.word == "warning"

@@ -8,10 +8,13 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from monitoring import minutes
+from monitoring import minutes, queue_panels
+from monitoring.forecast import Forecast
+from monitoring.history import History
 from monitoring.models import MetricPoint
 from monitoring.panels import Ask, Gone, topic
 from monitoring.queue_panels import queue_flow, queue_sizes
+from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
 from queues.models import AuditEntry, Chunk, Queue, QueueSlot
 from queues.selectors import policy, queue_page
@@ -224,7 +227,7 @@ def test_the_flow_of_a_window_holds_arrivals_and_completions() -> None:
         found = queue_flow(Ask(Snapshot(), f"tested {window}"))
         assert found["series"].succeeded == succeeded, window
         assert found["arrived"] == 7
-        assert len(found["series"].points) == minutes.WINDOWS[window].count
+        assert len(found["series"].points) == len(minutes.WINDOWS[window].starts(timezone.now()))
         assert found["chart"].top >= max(point.rate(point.total) for point in found["series"].points)
 
 
@@ -357,3 +360,26 @@ def test_every_policy_field_of_the_model_can_be_changed() -> None:
     kept = {"id", "name", "rate_tokens", "rate_filled_at", "created_at"}
     own = {field.name for field in Queue._meta.concrete_fields if not field.name.startswith(("pause", "hint"))}
     assert own - kept == set(FIELDS)
+
+
+def test_what_came_and_left_is_summed_and_the_drain_foretold(operator: Client) -> None:
+    make_queue("idle")
+    ran = make_queue()
+    enqueue_batch("tested.do", [{"n": number} for number in range(600)], queue="tested")
+    Chunk.objects.filter(queue=ran).update(created_at=timezone.now() - timedelta(seconds=100))
+    run(ran, started=timedelta(seconds=130), ended=timedelta(seconds=120), succeeded=300)
+    roll_up()
+    found = queue_panels.queue_list(Ask(Snapshot(history=History())))
+    line = next(row for row in found["rows"] if row.line.figures.name == "tested")
+    assert (line.flow.came, line.flow.left) == (120, 60)
+    assert line.flow.forecast == Forecast("clears", timedelta(seconds=600))
+    assert (found["sums"]["came"], found["sums"]["left"], found["sums"]["waiting"]) == (120, 60, 600)
+    assert 'id="queue-total"' in operator.get("/queues/").content.decode()
+
+
+def test_the_history_of_a_queue_is_on_its_pages(operator: Client) -> None:
+    make_queue()
+    pause_queue(name="tested", actor="maria", source="api", reason="moving house")
+    for url in ("/queues/tested/", "/queues/tested/policy/"):
+        html = operator.get(url).content.decode()
+        assert "moving house" in html[html.index('id="changes"') :], url

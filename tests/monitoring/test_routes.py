@@ -9,6 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from queues.models import Batch, DeadLetter
 from queues.services import operate
+from queues.services.recurring import recurring
 from tests.monitoring.worlds import a_worker, ran_batch, waiting_batch
 
 ROLES = ("nobody", "stranger", "viewer", "operator")
@@ -25,7 +26,9 @@ TABLE = {
     "batch": PAGE,
     **dict.fromkeys(("batch-cancel", "batch-clone", "batch-pause"), DEED),
     # Not possible with a batch that waits and is sealed: back to it, with the reason.
-    **dict.fromkeys(("batch-delete", "batch-resume", "batch-seal"), ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302))),
+    **dict.fromkeys(
+        ("batch-delete", "batch-restore", "batch-resume", "batch-seal"), ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302))
+    ),
     "batch-export": PAGE,
     # A file that nobody has uploaded.
     "upload": ((LOGIN, NO, NO, 404), (LOGIN, NO, NO, 404)),
@@ -59,6 +62,8 @@ TABLE = {
     "queue-policy": ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 422)),
     "queue-pause": DEED,
     "queue-resume": DEED,
+    "schedules": PAGE,
+    **dict.fromkeys(("schedule-run", "schedule-pause", "schedule-resume"), DEED),
     "workers": PAGE,
     "worker": PAGE,
     "worker-suspend": DEED,
@@ -69,6 +74,7 @@ TABLE = {
     "activity": PAGE,
     "activity-csv": PAGE,
     "activity-jsonl": PAGE,
+    "search": PAGE,
     "panel": PAGE,
     "help": PAGE,
     # Those who are signed in are sent on from the sign-in form.
@@ -102,14 +108,16 @@ def address(name: str, batch: Batch, letter: DeadLetter) -> str:
     from django.urls import reverse
 
     done = ("operation", "operation-stop", "operation-undo")
+    deeds = ("schedule-run", "schedule-pause", "schedule-resume")
     arguments = {
         "batch": [batch.pk],
-        **{f"batch-{deed}": [batch.pk] for deed in ("cancel", "clone", "pause", "delete", "resume", "seal")},
+        **{f"batch-{deed}": [batch.pk] for deed in ("cancel", "clone", "pause", "delete", "restore", "resume", "seal")},
         "batch-export": [batch.pk, "errors", "csv"],
         "upload": ["0" * 32],
         "cause": [letter.fingerprint],
         "operate": ["delete"],
         **({name: [_deletion()]} if name in done else {}),
+        **({name: [recurring("nightly", "tested.do", [{"n": 1}], every=3_600).pk]} if name in deeds else {}),
         "job": [letter.pk],
         "job-payload": [letter.pk],
         "job-result": [letter.pk],

@@ -1,6 +1,7 @@
 """A new batch from a file: all of it or nothing, and a word on the line that is wrong."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from monitoring import uploads
 from queues import handlers
 from queues.models import Batch, Chunk, Job, Queue
 from queues.services.sync_queues import sync_queues
@@ -148,3 +150,38 @@ def test_a_queue_that_takes_no_more_for_now_says_when(operator: Client) -> None:
     page = answer.content.decode()
     assert "takes 0.01 jobs a second; retry after " in page and "Nothing was enqueued" in page
     assert Batch.objects.count() == 1
+
+
+def test_what_one_form_sends_twice_is_enqueued_once(operator: Client) -> None:
+    form = str(operator.get(reverse("new-batch")).context["form"])
+    assert post(operator, b"1\n2\n", form=form)[0] == 302
+    answer = operator.post(
+        reverse("new-batch"), {"target": "uploads", "form": form, "file": SimpleUploadedFile("jobs.jsonl", b"1\n2\n")},
+        follow=True,
+    )  # fmt: skip
+    assert "These 2 jobs were enqueued already" in answer.content.decode()
+    assert Batch.objects.count() == 1
+    # Other lines, or other wishes, are another batch.
+    assert post(operator, b"3\n", form=form)[0] == 302
+    assert post(operator, b"1\n2\n", form=form, priority="high")[0] == 302
+    assert Batch.objects.count() == 3
+
+
+def test_a_large_file_is_enqueued_at_once_with_its_progress(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    settings.HOME = tmp_path
+    monkeypatch.setattr(uploads, "AT_ONCE", 3)
+    # The work itself is done here, and not in a thread, which would not see the transaction of this test.
+    monkeypatch.setattr(uploads, "work", lambda upload, do: do(lambda done: None))
+    status, _page = post(operator, b"1\n2\n3\n")
+    assert status == 302
+    assert Batch.objects.get().total == 3
+
+
+def test_the_form_of_a_new_batch_like_another(operator: Client) -> None:
+    post(operator, b"1\n", name="prices.jsonl", failure_mode="fail_fast", metadata="tenant=acme")
+    text = operator.get(reverse("new-batch"), {"like": Batch.objects.get().pk}).content.decode()
+    assert "<option selected>uploads</option>" in text and 'value="prices.jsonl"' in text
+    assert '<option value="fail_fast" selected>' in text and "&quot;tenant&quot;: &quot;acme&quot;" in text
+    assert operator.get(reverse("new-batch"), {"like": "x" * 30}).status_code == 200

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from monitoring import uploads
 from queues import handlers
-from queues.models import Batch, Job
+from queues.models import Batch, Chunk, Job
 from queues.services.sync_queues import sync_queues
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +74,7 @@ def test_columns_become_keys_of_the_wanted_kind(operator: Client, tmp_path: Path
         '{"code":"007","price":1.10,"tags":[1, 2]}',
         '{"code":"8","price":null,"tags":null}',
     ]
-    assert kept(tmp_path) == []
+    assert not [*tmp_path.glob("uploads/*/lines")]
 
 
 def test_a_bad_line_is_named_with_what_to_do_and_the_file_is_sent_again(operator: Client) -> None:
@@ -200,10 +200,9 @@ def test_an_insertion_whose_process_died_is_told_and_can_be_tried_again(operator
 def test_a_second_try_of_the_same_insertion_makes_no_second_batch(operator: Client, tmp_path: Path) -> None:
     answer = send(operator, b"a\n1\n")
     token = kept(tmp_path)[0]
-    saved = {path.name: path.read_bytes() for path in (tmp_path / "uploads" / token).iterdir()}
-    step(operator, answer, step="enqueue")
     place = tmp_path / "uploads" / token
-    place.mkdir()
+    saved = {path.name: path.read_bytes() for path in place.iterdir()}
+    step(operator, answer, step="enqueue")
     for name, content in saved.items():
         (place / name).write_bytes(content)
     step(operator, answer, step="enqueue")
@@ -241,3 +240,100 @@ def test_a_handler_can_be_chosen_for_a_queue_with_several(operator: Client) -> N
         assert Batch.objects.get().handler == "tests.upload_other"
     finally:
         handlers._handlers.pop("tests.upload_other")
+
+
+def test_who_goes_back_and_enqueues_again_is_led_to_the_same_batch(operator: Client) -> None:
+    answer = send(operator, b"a\n1\n")
+    first = step(operator, answer, step="enqueue")
+    assert "1 jobs are enqueued." in text_of(first)
+    where = answer.redirect_chain[-1][0]
+    for again in (operator.post(where, {"step": "enqueue"}, follow=True), operator.get(where, follow=True)):
+        assert again.redirect_chain[-1][0] == f"/batches/{Batch.objects.get().pk}/"
+        assert "were enqueued already: this is their batch" in text_of(again)
+    assert Batch.objects.count() == 1
+
+
+def test_the_wishes_of_the_form_come_true(operator: Client) -> None:
+    wishes = {"run_at": "2099-01-31T14:00", "metadata": "tenant=acme\nrun=7", "key": "prices 7", "priority": "high"}
+    answer = send(operator, b"a\n1\n", failure_mode="fail_fast", **wishes)
+    for words in ("2099-01-31 14:00 UTC", "tenant=acme, run=7", "prices 7", "cancel what waits"):
+        assert words in text_of(answer)
+    step(operator, answer, step="enqueue")
+    batch = Batch.objects.get()
+    assert (batch.metadata, batch.idempotency_key, batch.failure_mode) == (
+        {"tenant": "acme", "run": "7"}, "prices 7", "fail_fast",
+    )  # fmt: skip
+    assert Chunk.objects.get().run_at.isoformat() == "2099-01-31T14:00:00+00:00"
+    again = step(operator, send(operator, b"a\n1\n", **wishes), step="enqueue")
+    assert "were enqueued already" in text_of(again) and Batch.objects.count() == 1
+    other = step(operator, send(operator, b"a\n2\n", **wishes), step="enqueue")
+    assert "belongs to a batch with other content" in text_of(other) and Batch.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"run_at": "tomorrow"}, "not before: &#x27;tomorrow&#x27; is not a time"),
+        ({"metadata": "acme"}, "is not key=value"),
+        ({"metadata": "{1}"}, "metadata: not JSON"),
+    ],
+)
+@pytest.mark.parametrize("way", ["preview", "enqueue"])
+def test_a_wish_that_cannot_be_understood_says_so(
+    operator: Client, wishes: dict[str, str], said: str, way: str, tmp_path: Path
+) -> None:
+    answer = send(operator, b"a\n1\n", **{**wishes, "step": way})
+    assert answer.status_code == 422 and said in text_of(answer)
+    assert not Batch.objects.exists() and not [*tmp_path.glob("uploads/*")]
+
+
+def test_too_many_jobs_for_one_batch_are_split_from_the_preview(operator: Client, settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 2
+    answer = send(operator, b"a\n1\n2\n3\n", chunk_size="1")
+    assert "3 jobs are more than the 2 of one batch, and become 2 parts" in text_of(answer)
+    refused = step(operator, answer, step="enqueue", **{"may-split": "1", "chunk_size": "1"})
+    assert "tick “split into parts”" in text_of(refused) and not Batch.objects.exists()
+    step(operator, answer, step="enqueue", split="on", **{"may-split": "1", "chunk_size": "1"})
+    assert Batch.objects.get(parent=None).total == 3
+
+
+def test_a_wide_file_is_taken_as_it_is_and_a_wider_one_refused(operator: Client) -> None:
+    names = [f"c{number}" for number in range(900)]
+    wide = ",".join(names).encode() + b"\n" + b",".join([b"x"] * 900) + b"\n"
+    answer = send(operator, wide)
+    assert "900 columns are too many to be mapped here" in text_of(answer)
+    step(operator, answer, step="enqueue")
+    assert len(json.loads(Job.objects.get().payload)) == 900
+    wider = ",".join(f"c{number}" for number in range(10_000)).encode() + b"\n"
+    assert "the header has 10,000 columns; at most 1,000" in text_of(send(operator, wider))
+
+
+def test_as_many_columns_as_are_mapped_fit_the_form(operator: Client) -> None:
+    from monitoring.views.upload import MOST_COLUMNS
+
+    content = ",".join(f"c{number}" for number in range(MOST_COLUMNS)).encode() + b"\n" + b"," * (MOST_COLUMNS - 1)
+    answer = send(operator, content + b"\n")
+    mapping = {f"key-{place}": f"k{place}" for place in range(MOST_COLUMNS)}
+    mapping |= {f"kind-{place}": "text" for place in range(MOST_COLUMNS)}
+    answer = step(operator, answer, step="map", **mapping)
+    step(operator, answer, step="enqueue", **mapping)
+    assert json.loads(Job.objects.get().payload)["k0"] == ""
+
+
+def test_files_that_wait_are_listed_for_their_owner_and_bounded(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(uploads, "MOST", 2)
+    send(operator, b"a\n1\n", "one.csv")
+    send(operator, b"a\n1\n2\n", "two.csv")
+    text = text_of(operator.get(reverse("new-batch")))
+    assert text.index("two.csv") < text.index("one.csv") and "2 jobs, ready" in text
+    refused = send(operator, b"a\n3\n", "three.csv")
+    assert refused.status_code == 422 and "2 files of yours wait already" in text_of(refused)
+    assert len(kept(tmp_path)) == 2
+
+
+def test_a_missing_file_says_what_to_do(operator: Client) -> None:
+    answer = operator.get("/batches/new/" + "0" * 32 + "/")
+    assert answer.status_code == 404
+    assert "Choose it again" in text_of(answer) and 'name="file"' in text_of(answer)

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from monitoring.panels import Ask, Gone, topic
+from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
 from monitoring.worker_panels import worker_list
 from queues.models import AuditEntry, Queue, Run, Worker
@@ -66,7 +67,7 @@ def test_each_worker_says_whether_it_lives_and_what_it_does(operator: Client) ->
     rows = {row.seen.name: row for row in found["rows"]}
     assert list(rows) == ["here", "silent", "gone"]
     assert [row.seen.health for row in rows.values()] == ["healthy", "silent", "dead"]
-    assert [(one.ended, one.claimed) for one in rows["here"].doing] == [(13, 40)]
+    assert [(one.run.ended, one.run.claimed) for one in rows["here"].doing] == [(13, 40)]
     # What runs counts with what has ended: 12 + 90 of 102 and 10 dead.
     assert rows["here"].seen.figures.success_rate == pytest.approx(102 / 112)
     assert (rows["here"].lost, rows["gone"].lost) == (0, 1)
@@ -97,6 +98,53 @@ def test_a_worker_in_full(operator: Client) -> None:
     for deed in ("suspend", "stop"):
         assert f"/workers/{worker.pk}/{deed}/" in shown
     assert f"/workers/{worker.pk}/resume/" not in shown
+
+
+def test_workers_are_filtered_by_host_and_by_what_they_take(operator: Client) -> None:
+    make_queue()
+    for name, host, queues in (("a", "alpha", []), ("b", "beta", ["tested"]), ("c", "beta", ["other"])):
+        a_worker(name=name, host=host, queues=queues)
+
+    def names(query: str) -> list[str]:
+        found = worker_list(Ask(Snapshot(), topic("worker-list", query, False).subject))
+        return [row.seen.name for row in found["rows"]]
+
+    assert names("") == ["a", "b", "c"]
+    assert names("host=beta&nonsense=1") == ["b", "c"]
+    assert names("queue=tested") == ["a", "b"]
+    assert names("host=gamma") == []
+    html = page(operator, "/workers/?host=beta")
+    assert 'href="?host=alpha"' in html
+    assert "fits this filter" in page(operator, "/workers/?host=gamma")
+
+
+def test_a_queue_with_work_and_no_worker_is_named(operator: Client) -> None:
+    make_queue()
+    enqueue_batch("tested.do", [{"n": 1}] * 4, queue="tested")
+    a_worker(queues=["other"])
+    assert "manage.py work --queue tested" in page(operator, "/workers/")
+    a_worker(name="w-2")
+    assert "manage.py work --queue tested" not in page(operator, "/workers/")
+
+
+def test_a_run_that_takes_much_longer_than_usual_is_told() -> None:
+    queue, worker = make_queue(), a_worker()
+    for ago in (100, 200):
+        a_run(queue, worker, ago=ago, succeeded=5)
+    roll_up()
+    a_run(queue, worker, ago=90, state="running", claimed=5)
+    (row,) = worker_list(Ask(Snapshot()))["rows"]
+    (one,) = row.doing
+    assert one.usual == timedelta(seconds=2)
+    assert one.long
+
+
+def test_before_an_order_it_is_told_what_comes_back(operator: Client) -> None:
+    queue, worker = make_queue(), a_worker()
+    a_run(queue, worker, state="running", claimed=40, succeeded=12)
+    html = page(operator, f"/workers/{worker.pk}/stop/")
+    assert "It holds 1 run with 28 jobs that have not ended." in html
+    assert f"manage.py workers stop {worker.pk}" in html
 
 
 def test_an_unknown_worker_is_not_found(operator: Client) -> None:

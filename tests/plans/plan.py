@@ -14,6 +14,8 @@ class Plan:
 
     def __init__(self, explained: list[dict[str, Any]]) -> None:
         self.root: dict[str, Any] = explained[0]["Plan"]
+        # Compiled by the server before it ran, which takes longer than anything that we ask.
+        self.compiled = "JIT" in explained[0]
 
     @classmethod
     def of(cls, name: str, **values: Any) -> "Plan":

@@ -62,3 +62,21 @@ def test_a_reading_is_bounded(world: World, name: str) -> None:
         for table in LARGE:
             assert "" not in plan.indexes(table), table
         assert plan.rows <= rows
+
+
+@pytest.mark.parametrize("dear", ["4", "1.1"])
+def test_each_queue_is_counted_by_its_own_chunks(world: World, dear: str) -> None:
+    # Where pages out of order are dear, an index of all unfinished chunks must not look cheaper.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('random_page_cost', %s, true)", [dear])
+    for read, pages in ((figures.queue_figures, 60_000), (figures.queue_estimates, 500_000)):
+        for plan in plans(lambda read=read: read(database_now())):  # type: ignore[misc]
+            assert plan.indexes("queues_chunk") <= {"chunk_claim", "chunk_held", "chunk_parked"}
+            assert plan.pages < pages
+
+
+def test_the_newest_letters_are_a_range_of_an_index(world: World) -> None:
+    rows = dead_letters.newest_of(dead_letters.matching_letters(dead_letters.DeadLetterQuery()), 5_000)
+    for plan in plans(lambda: list(rows.values_list("message", flat=True))):
+        assert plan.indexes("queues_deadletter") == {"dead_died_at"}
+        assert plan.rows <= 5_000

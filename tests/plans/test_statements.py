@@ -158,3 +158,9 @@ def test_moving_jobs_touches_those_jobs_only(world: World) -> None:
     assert plan.indexes(JOB) == {"queues_job_pkey"}
     assert plan.rows == 50
     assert plan.pages < 1_000
+
+
+def test_no_statement_is_compiled_however_dear_it_is_believed_to_be(world: World) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit_above_cost = 0")
+    assert not Plan.of("load", chunks=list(world.chunks), batches=[world.batch]).compiled

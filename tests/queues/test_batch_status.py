@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from queues.collect import results
 from queues.domain.error_digest import ErrorCause, ErrorDigest, from_document, merged
 from queues.domain.outcomes import Fail, Return, Snooze
 from queues.domain.rates import success_rate
@@ -18,6 +19,7 @@ from queues.services import cancel, finish, operate
 from queues.services import digest as digest_service
 from queues.services.archive import archive, restore
 from queues.services.enqueue import JobSpec, add_jobs, enqueue, enqueue_batch, seal
+from queues.waiting import wait
 from tests.checker import assert_sound
 from tests.queues.commanding import command
 from tests.queues.working import do, drain, leased, make_queue
@@ -223,6 +225,8 @@ def test_batches_are_found_by_their_metadata() -> None:
     us = enqueue_batch(do, [{}], metadata={"region": "us", "n": "5"})
     assert [row.id for row in find_batches(metadata={"region": "eu"})] == [eu.pk]
     assert [row.id for row in find_batches(metadata={"deep": {"a": [2]}})] == [eu.pk]
+    with pytest.raises(TypeError, match="metadata: names and their values are needed, not 'eu'"):
+        find_batches(metadata="eu")  # type: ignore[arg-type]
     assert [row.id for row in find_batches(metadata={"n": 5})] == [eu.pk]
     assert [row.id for row in find_batches()] == [us.pk, eu.pk]
 
@@ -243,3 +247,10 @@ def test_the_command_shows_the_digest() -> None:
     assert "ValueError" in told and "25.00%" in told
     document = command("batches", "show", batch.pk, "--json").document
     assert (document["error_digest"]["tries"], document["status"]["state"]) == (3, "partial")
+
+
+@pytest.mark.parametrize("given", ["7", True, 0, 2**63, None])
+@pytest.mark.parametrize("ask", [batch_status, wait, seal, lambda batch: list(results(batch))])
+def test_what_is_no_batch_is_told_before_the_database_is_asked(ask: Any, given: Any) -> None:
+    with pytest.raises(TypeError, match="a batch or its id is needed, not"):
+        ask(given)

@@ -136,7 +136,11 @@ def test_batches_pause_resume_and_seal() -> None:
     assert command("batches", "seal", batch.pk).err == f"batch {batch.pk} is not open"
     assert drain() == 1
     actions = AuditEntry.objects.order_by("pk").values_list("action", "source", "reason")
-    assert list(actions) == [("pause batch", "command", "wait"), ("resume batch", "command", "")]
+    assert list(actions) == [
+        ("pause batch", "command", "wait"),
+        ("seal batch", "command", ""),
+        ("resume batch", "command", ""),
+    ]
     assert_sound()
 
 
@@ -252,7 +256,7 @@ def test_archive_restore_and_purge() -> None:
     assert command("archive", "--dry-run").out == "nothing would be archived\n"
     answer = command("archive", "restore", batch.first_job_id, "--reason", "again", "--json")
     assert (answer.document["jobs"], answer.document["batches"]) == (1, [batch.pk])
-    assert AuditEntry.objects.get().reason == "again"
+    assert AuditEntry.objects.get(action="restore jobs").reason == "again"
     drain()
     assert command("archive", "--json").document == {"jobs": 1}
     for arguments, code, said in [

@@ -1,10 +1,13 @@
 """Deleting a finished batch: everything of it and nothing else, however often it is interrupted."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import OperationalError
 from django.test import Client
+from psycopg import errors
 
 from queues import store
 from queues.models import (
@@ -25,7 +28,7 @@ from queues.selectors.batches import batch_counts
 from queues.services import cancel, delete, operate
 from queues.services.archive import archive, restore
 from queues.services.delete import DeleteRefused, delete_batch
-from queues.services.enqueue import add_jobs, enqueue, enqueue_batch, seal
+from queues.services.enqueue import EnqueueError, add_jobs, enqueue, enqueue_batch, seal
 from tests.checker import assert_sound
 from tests.queues.commanding import command
 from tests.queues.working import do, drain, leased, make_queue
@@ -264,3 +267,30 @@ def test_the_admin_deletes_and_finds_by_metadata_for_those_who_may_operate(clien
     operate.advance_all()
     assert not Batch.objects.exists()
     assert store.one("unfinished", batch=batch.pk) is False
+
+
+def test_the_key_of_a_deleted_batch_does_not_lead_into_the_trash() -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [1], idempotency_key="nightly")
+    drain()
+    delete_batch(batch_id=batch.pk, keep=timedelta(hours=1), actor="ann", source="test")
+    with pytest.raises(EnqueueError, match=f"'nightly' belongs to batch {batch.pk}, which is deleted: restore it"):
+        enqueue_batch("tested.do", [1], idempotency_key="nightly")
+
+
+def test_an_operation_that_is_held_up_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue()
+    batches = [enqueue_batch("tested.do", [1]) for _ in range(2)]
+    drain()
+    for batch in batches:
+        delete_batch(batch_id=batch.pk, actor="ann", source="test")
+    whole = operate.advance
+
+    def held_up(*, operation_id: int) -> bool:
+        if operation_id == Operation.objects.order_by("pk").values_list("pk", flat=True)[0]:
+            raise OperationalError from errors.QueryCanceled()
+        return whole(operation_id=operation_id)
+
+    monkeypatch.setattr(operate, "advance", held_up)
+    operate.advance_all()
+    assert list(Batch.objects.values_list("pk", flat=True)) == [batches[0].pk]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.db import connection, transaction
 
-from queues.models import Batch, Chunk, DeadLetter, Job, JobKey, QueueSlot
+from queues.models import Batch, Chunk, DeadLetter, Job, JobKey, QueueSlot, TrashedJob
 from queues.services import operate
 from queues.services.doctor import check_counts
 from queues.services.enqueue import enqueue, enqueue_batch
@@ -92,6 +92,13 @@ DRIFTS: list[tuple[str, Callable[[Batch], object], str]] = [
         "leased by nobody",
         lambda b: Chunk.objects.filter(state="ready").update(state="leased", run_id=2**40),
         "leased by a run that is gone",
+    ),
+    (
+        "deleted job that is not in the trash",
+        lambda b: TrashedJob.objects.create(
+            job_id=b.first_job_id, queue_id=b.queue_id, handler="h", was="dead", operation_id=0
+        ),
+        "it is not parked in the trash",
     ),
     ("key", lambda b: JobKey.objects.create(queue_id=b.queue_id, key="k", job_id=2**40), "has ended"),
     (

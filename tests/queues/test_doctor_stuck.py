@@ -15,6 +15,7 @@ from queues import handlers
 from queues.checks import check_declarations
 from queues.models import Batch, Chunk, JobKey, Queue, QueueSlot, Run, Worker
 from queues.services import configuration, doctor
+from queues.services.batch_pause import pause_batch
 from queues.services.doctor import Problem, check_configuration, check_stuck, examine
 from queues.services.enqueue import enqueue, enqueue_batch
 from tests.queues.commanding import command
@@ -129,6 +130,20 @@ def test_archiving_that_lags() -> None:
     Chunk.objects.update(finished_at=timezone.now() - timedelta(minutes=62))
     problem = check_stuck()[0]
     assert (problem.check, problem.subject, problem.warning) == ("archive", "queue tested", True)
+
+
+def test_held_for_a_reason_that_is_over() -> None:
+    make_queue(chunk_size=2)
+    batch = enqueue_batch(do, [{}] * 5)
+    pause_batch(batch_id=batch.pk, actor="a", source="api")
+    opened = enqueue_batch(do, [{}], open=True)
+    assert _stuck() == [], "paused and open ones are held rightly"
+    Batch.objects.filter(pk=batch.pk).update(paused_at=None)
+    Batch.objects.filter(pk=opened.pk).update(sealed_at=timezone.now())
+    assert _stuck() == [
+        f"held: batch {batch.pk}: 5 jobs in 3 chunks are held because it is paused, but it is not",
+        f"held: batch {opened.pk}: 1 jobs in 1 chunks are held because it is open, but it is sealed",
+    ]
 
 
 # configuration

@@ -119,6 +119,7 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "priority": ({"priority": "urgent"}, "priority: 'urgent' is not one of critical, high"),
     "priority number": ({"priority": 5}, "priority: 5"),
     "priority bool": ({"priority": True}, "priority: True"),
+    "key that makes none": ({"key": "a"}, "key: a function that makes a payload's key, not 'a'"),
     "naive time": ({"run_at": NAIVE}, "run_at: .* no time zone"),
     "no time": ({"run_at": "tomorrow"}, "run_at: a datetime"),
     "too late a time": ({"run_at": datetime.max.replace(tzinfo=UTC)}, "run_at: "),

@@ -80,7 +80,7 @@ def test_the_command_tells_asks_and_does() -> None:
 
 
 def test_a_large_number_is_typed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("queues.management.commands.operate.TYPED_FROM", 2)
+    monkeypatch.setattr("queues.management.commands.operate.TYPED_ABOVE", 1)
     mixed()
     for typed in (b"y\n", b"3\n", b"\n"):
         assert command("operate", "delete", "--queue", "tested", stdin=typed, tty=True).code == 1

@@ -150,7 +150,7 @@ def test_what_is_added_to_an_open_batch_is_judged(queue: Queue) -> None:
 )
 def test_a_file_names_its_line(queue: Queue, form: str, text: bytes) -> None:
     with pytest.raises(EnqueueError, match=r"^line 3: "):
-        submit(stream=io.BytesIO(text), form=form, handler="tested.do", queue=None)
+        submit(stream=io.BytesIO(text), form=form, handler="tested.do", queue=None, actor="a", source="api")
     nothing_written()
 
 

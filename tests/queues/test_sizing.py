@@ -151,7 +151,7 @@ def test_the_same_small_batch_is_known_by_its_key_from_list_and_stream() -> None
 @pytest.mark.django_db
 def test_files_are_cut_by_the_same_rules() -> None:
     make_queue(batch_threshold=5, chunk_size=3)
-    batch = submit(stream=io.BytesIO(b"1\n2\n"), form="jsonl", handler="tested.do", queue=None)
+    batch = submit(stream=io.BytesIO(b"1\n2\n"), form="jsonl", handler="tested.do", queue=None, actor="a", source="api")
     assert sizes(batch) == [1, 1]
 
 

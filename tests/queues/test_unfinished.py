@@ -94,7 +94,42 @@ def test_without_a_worker_that_takes_the_queue() -> None:
     worker("another")
     assert (ask(batch).kind, ask(batch).way_out) == ("workers", WayOut.SEE_WORKERS)
     worker("tested")
+    Batch.objects.update(queued_at=timezone.now())
     assert ask(batch).kind == "waiting"
+
+
+def test_a_batch_that_the_broker_was_not_told_of() -> None:
+    queue = make_queue()
+    worker()
+    batch = enqueue_batch("tested.do", [1])
+    assert ask(batch).kind == "hand-over"
+    type(queue).objects.update(hint_failures=3, hint_error="OperationalError: refused")
+    assert "told of it yet: OperationalError: refused; it is told again" in ask(batch).text
+
+
+def test_suspended_workers_are_named_when_they_would_take_it() -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [1])
+    other, asleep = worker("another"), worker("tested")
+    Worker.objects.update(state="suspended")
+    found = ask(batch)
+    assert (found.kind, found.way_out, found.subject) == ("suspended", WayOut.RESUME_WORKER, str(asleep.pk))
+    Worker.objects.filter(pk=asleep.pk).update(queues=["another"])
+    assert ask(batch).kind == "workers"
+    assert other.pk
+
+
+def test_a_worker_that_has_fallen_silent_before_its_lease_ends() -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [1])
+    with leased() as run:
+        silent = worker()
+        Worker.objects.filter(pk=silent.pk).update(
+            id=run.claim.worker_id, heartbeat_at=timezone.now() - timedelta(seconds=20)
+        )
+        found = ask(batch)
+        assert (found.kind, found.way_out, found.subject) == ("silent", WayOut.RECLAIM, str(run.claim.worker_id))
+        assert "Worker w-1 has not been heard of since" in found.text
 
 
 def test_a_limit_that_is_reached() -> None:

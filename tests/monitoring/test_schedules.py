@@ -1,0 +1,110 @@
+"""The page of schedules: what recurs, when, with what outcome, and what a person can tell it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from django.test import Client
+from django.utils import timezone
+
+from queues.models import AuditEntry, Batch, Recurring
+from queues.selectors import recurring as schedules
+from queues.services.recur import recur
+from queues.services.recurring import recurring
+from tests.queues.working import drain, make_queue
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(signed_in: Callable[[str], Client]) -> Client:
+    return signed_in("operator")
+
+
+def nightly(name: str = "nightly") -> Recurring:
+    return recurring(name, "tested.do", [{"n": 1}, {"n": 2}], cron="30 2 * * *", timezone="Europe/Berlin")
+
+
+def shown(client: Client, url: str = "/schedules/") -> str:
+    response = client.get(url)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_without_any_the_page_says_how_to_make_one(operator: Client) -> None:
+    assert "manage.py recurring add" in shown(operator)
+
+
+def test_a_schedule_is_told_with_its_time_zone_and_its_last_outcomes(operator: Client) -> None:
+    make_queue()
+    row = nightly()
+    assert recur() is False  # computes the first due time
+    day = timedelta(days=1)
+    Recurring.objects.update(next_due_at=timezone.now() - day)
+    recur()
+    drain()
+    Batch.objects.update(due_at=F("due_at") - day)
+    Recurring.objects.update(next_due_at=timezone.now() - day)
+    recur()
+    (found,) = schedules.schedules_page()[0]
+    assert [made.state for made in found.made] == ["running", "completed"]
+    html = shown(operator)
+    assert "30 2 * * * Europe/Berlin" in html
+    assert "a fixed list of jobs" in html
+    for made in found.made:
+        assert f"/batches/{made.id}/" in html
+    assert f"/schedules/{row.pk}/run/" in html
+
+
+def test_a_viewer_is_told_and_offered_nothing(signed_in: Callable[[str], Client]) -> None:
+    make_queue()
+    nightly()
+    html = shown(signed_in("viewer"))
+    assert "nightly" in html
+    assert "/run/" not in html
+
+
+def test_its_batch_is_made_now_and_the_due_time_stays(operator: Client) -> None:
+    make_queue()
+    row = nightly()
+    assert "manage.py recurring run" in shown(operator, f"/schedules/{row.pk}/run/")
+    answer = operator.post(f"/schedules/{row.pk}/run/", {"reason": "missed it"}, follow=True)
+    batch = Batch.objects.get(recurring=row)
+    assert (batch.total, batch.due_at, batch.name) == (2, None, "nightly")
+    assert f"Batch {batch.pk} of nightly is made: 2 jobs." in answer.content.decode()
+    entry = AuditEntry.objects.get(action="run recurring")
+    assert (entry.source, entry.reason, entry.outcome) == ("page", "missed it", {"batch": batch.pk})
+
+
+def test_it_rests_and_comes_again(operator: Client) -> None:
+    make_queue()
+    row = nightly()
+    operator.post(f"/schedules/{row.pk}/pause/", {"reason": "holidays"})
+    row.refresh_from_db()
+    assert not row.enabled
+    assert f"/schedules/{row.pk}/resume/" in shown(operator)
+    operator.post(f"/schedules/{row.pk}/resume/")
+    row.refresh_from_db()
+    assert row.enabled
+    deeds = AuditEntry.objects.filter(target="recurring nightly").order_by("pk").values_list("action", "reason")
+    assert list(deeds)[-2:] == [("disable recurring", "holidays"), ("enable recurring", "")]
+
+
+def test_what_cannot_be_made_is_refused_with_the_reason(operator: Client) -> None:
+    make_queue()
+    row = nightly()
+    Recurring.objects.update(payloads="[]", source="gone.source")
+    answer = operator.post(f"/schedules/{row.pk}/run/", follow=True)
+    assert "unknown source &#x27;gone.source&#x27;" in answer.content.decode()
+    assert operator.get("/schedules/987654/run/").status_code == 404
+
+
+def test_many_are_paged_by_name(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "PAGE_SIZE", 2)
+    make_queue()
+    rows = [nightly(name) for name in ("a & b", "c", "d")]
+    first, last = shown(operator), f'id="schedule-{rows[2].pk}"'
+    assert "?after=c" in first
+    assert last not in first
+    assert last in shown(operator, "/schedules/?after=c")
