@@ -113,13 +113,23 @@ def copy(name: str, pieces: Iterable[str]) -> None:
 def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
     """Write the jobs of a query, which selects their ids only, as items of an operation; returns how many.
 
-    The one statement that is made of a query: a selection is whatever filter a person has chosen.
+    Made of a query: a selection is whatever filter a person has chosen.
     """
     query, params = jobs.query.sql_with_params()
     text = f"INSERT INTO queues_operationitem (operation_id, job_id) SELECT %s, s.* FROM ({query}) s"  # noqa: S608
     with connections[alias()].cursor() as cursor:
         cursor.execute(text, (operation_id, *params))
         return int(cursor.rowcount)
+
+
+def select(parts: Sequence[str], params: Sequence[Any], around: str) -> list[Row]:
+    """The rows of a statement `around` the union, its `{}`, of some parts: statements that queries have made."""
+    if not parts:
+        return []
+    union = " UNION ALL ".join(f"({part})" for part in parts)
+    with connections[alias()].cursor() as cursor:
+        cursor.execute(around.format(f"({union}) AS parts"), params)
+        return list(cursor.fetchall())
 
 
 def explain(name: str, /, **values: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db.models import TextField
 from django.db.models.functions import Cast, Left
@@ -11,7 +11,7 @@ from queues.domain.states import Priority
 from queues.models import ArchivedJob, Batch, Queue
 from queues.selectors.job_rows import SUMMARY
 from queues.selectors.job_sources import leaves_of
-from queues.selectors.job_walk import Walk, within_parts
+from queues.selectors.job_walk import Parts, Walk, within_parts
 
 PAGE_SIZE = 50
 COUNTED = 10_000
@@ -98,12 +98,7 @@ def archived_page(
 
 def archived_total(query: ArchivedQuery) -> int:
     """How many match; counting ends after 10,000."""
-    total = 0
-    for part in _parts(query):
-        total += part.order_by()[: COUNTED + 1 - total].count()
-        if total > COUNTED:
-            break
-    return total
+    return _parts(query).total((), COUNTED + 1)
 
 
 def _walk(query: ArchivedQuery, *, backwards: bool) -> Walk:
@@ -111,7 +106,7 @@ def _walk(query: ArchivedQuery, *, backwards: bool) -> Walk:
     return Walk(_parts(query), key, "id", descending=(query.batch is None) is not backwards)
 
 
-def _parts(query: ArchivedQuery) -> list[Any]:
+def _parts(query: ArchivedQuery) -> Parts:
     rows = ArchivedJob.objects.all()
     if query.outcome:
         rows = rows.filter(outcome=query.outcome)
@@ -124,9 +119,9 @@ def _parts(query: ArchivedQuery) -> list[Any]:
     if query.batch is not None:
         if query.queue:
             rows = rows.filter(queue__in=numbers)
-        return [rows.filter(batch_id=leaf) for leaf in leaves_of(query.batch)]
+        return Parts(rows, ("batch_id",), [(leaf,) for leaf in leaves_of(query.batch)])
     within_parts(numbers, "Choose a queue.")
-    return [rows.filter(queue=number) for number in numbers]
+    return Parts(rows, ("queue_id",), [(number,) for number in numbers])
 
 
 def archived_rows(numbers: list[int]) -> list[ArchivedRow]:

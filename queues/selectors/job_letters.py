@@ -42,7 +42,8 @@ def _telling(query: JobQuery, walk: Walk, start: Place | None, look: Look, now: 
     while look.jobs < LETTERS and not look.late:
         ahead = walk.rows((), at, AT_ONCE, skip=AT_ONCE - 1)
         near = walk.to_place(ahead[0][:2] if ahead else None)
-        page = replace(near, parts=[part.filter(text) for part in near.parts]).rows(("handler",), at, step)
+        telling = near.parts.having(lambda rows: rows.filter(text))
+        page = replace(near, parts=telling).rows(("handler",), at, step)
         look.rows += AT_ONCE
         _open(query, page, look, now)
         if len(look.found) >= look.wanted or (not ahead and len(page) < step):

@@ -15,7 +15,7 @@ from queues.selectors.job_chunks import COLUMNS, ChunkRow, expected
 from queues.selectors.job_letters import letters
 from queues.selectors.job_look import LAST_ID, Look, Place, listed, steps
 from queues.selectors.job_sources import JobQuery, Source, own_cancelled, source
-from queues.selectors.job_walk import Walk
+from queues.selectors.job_walk import Parts, Walk
 
 __all__ = ["LAST_ID", "PAGE_SIZE", "UNENDED", "JobPage", "JobQuery", "Place", "job_page", "newest_jobs"]
 
@@ -94,7 +94,7 @@ def _walk(query: JobQuery, where: Source, start: Place | None, look: Look, now: 
 
 def _own(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
     """Over jobs that were cancelled one by one, by their own index."""
-    walk = Walk([own_cancelled(query)], "", "id", where.walk.descending)
+    walk = Walk(Parts(own_cancelled(query)), "", "id", where.walk.descending)
     behind = -1 if walk.descending else 1
     at = None if start is None else (0, start.job + behind)
     for step in steps():

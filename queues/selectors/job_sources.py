@@ -1,6 +1,6 @@
 """Where a list of jobs is read: by which index its chunks, or its dead letters, are walked along."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from queues.domain.states import ChunkState, HeldWhy, JobState, OwnState, Priority
 from queues.models import Batch, Chunk, DeadLetter, Job, Queue
-from queues.selectors.job_walk import Walk, within_parts
+from queues.selectors.job_walk import Parts, Walk, within_parts
 
 ENDED = (ChunkState.DONE, ChunkState.CANCELLED)
 
@@ -41,7 +41,7 @@ class Source:
 
     walk: Walk
     ordered_by: str
-    counted: Sequence["QuerySet[Any]"]
+    counted: Parts
     letters: bool = False
 
     @property
@@ -57,8 +57,8 @@ def source(query: JobQuery, now: datetime) -> Source:
     if query.state == JobState.DEAD:
         return _dead(query)
     if query.batch is not None:
-        chunks = _of_queue(Chunk.objects.all(), query)
-        rows = [_between(chunks.filter(batch=leaf), "created_at", query) for leaf in leaves_of(query.batch)]
+        chunks = _between(_of_queue(Chunk.objects.all(), query), "created_at", query)
+        rows = Parts(chunks, ("batch_id",), [(leaf,) for leaf in leaves_of(query.batch)])
         return Source(Walk(rows, "", "id", descending=False), "enqueued", rows)
     return _BY_STATE.get(query.state, _created)(query, now)
 
@@ -88,8 +88,8 @@ def _of_queue(rows: "QuerySet[Any]", query: JobQuery) -> "QuerySet[Any]":
     return rows.filter(queue__in=queues_of(query)) if query.queue else rows
 
 
-def _each_queue(rows: "QuerySet[Any]", field: str, query: JobQuery) -> "list[QuerySet[Any]]":
-    return [_between(rows.filter(queue=queue), field, query) for queue in queues_of(query)]
+def _each_queue(rows: "QuerySet[Any]", field: str, query: JobQuery) -> Parts:
+    return Parts(_between(rows, field, query), ("queue_id",), [(queue,) for queue in queues_of(query)])
 
 
 def _created(query: JobQuery, now: datetime) -> Source:
@@ -100,7 +100,8 @@ def _created(query: JobQuery, now: datetime) -> Source:
 def _ready(query: JobQuery, due: Q) -> Source:
     rows = _each_queue(Chunk.objects.filter(due, state=ChunkState.READY), "run_at", query)
     # By priority as well: it is what the index of claims is entered by before the due time.
-    found = [part.filter(priority=priority) for part in rows for priority in Priority]
+    values = [(queue, priority.value) for (queue,) in rows.values for priority in Priority]
+    found = Parts(rows.rows, ("queue_id", "priority"), values)
     return Source(Walk(found, "run_at", "id", descending=False), "due", rows)
 
 
@@ -119,7 +120,7 @@ def _held(query: JobQuery, now: datetime) -> Source:
 
 def _running(query: JobQuery, now: datetime) -> Source:
     # What runs is few, and its index goes by run.
-    rows = [_between(_of_queue(Chunk.objects.filter(state=ChunkState.LEASED), query), "created_at", query)]
+    rows = Parts(_between(_of_queue(Chunk.objects.filter(state=ChunkState.LEASED), query), "created_at", query))
     return Source(Walk(rows, "run_id", "id", descending=True), "enqueued", rows)
 
 
@@ -130,14 +131,16 @@ def _ended(query: JobQuery, now: datetime) -> Source:
 
 def _trashed(query: JobQuery, now: datetime) -> Source:
     chunks = Chunk.objects.filter(state=ChunkState.PARKED, held_why=HeldWhy.TRASHED)
-    rows = [_between(_of_queue(chunks, query), "created_at", query)]
+    rows = Parts(_between(_of_queue(chunks, query), "created_at", query))
     return Source(Walk(rows, "created_at", "id", descending=True), "deleted", rows)
 
 
 def _dead(query: JobQuery) -> Source:
-    letters = _of_queue(DeadLetter.objects.all(), query)
-    parts = [letters] if query.batch is None else [letters.filter(batch=leaf) for leaf in leaves_of(query.batch)]
-    rows = [_between(part, "died_at", query) for part in parts]
+    letters = _between(_of_queue(DeadLetter.objects.all(), query), "died_at", query)
+    if query.batch is None:
+        rows = Parts(letters)
+    else:
+        rows = Parts(letters, ("batch_id",), [(leaf,) for leaf in leaves_of(query.batch)])
     return Source(Walk(rows, "died_at", "job_id", descending=True), "died", rows, letters=True)
 
 

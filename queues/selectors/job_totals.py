@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Count, F, Q, Sum, When
+from django.db.models import Case, F, Q, When
 
 from queues.domain.states import UNFINISHED, ChunkState, HeldWhy, JobState
 from queues.selectors.clock import database_now
@@ -36,13 +36,10 @@ def job_total(query: JobQuery) -> Total | None:
     where = source(query, now)
     if where.letters:
         return _letter_total(query, where)
-    limit = max(COUNTED_EACH, COUNTED // max(1, len(where.counted)))
-    jobs, exact = 0, True
+    limit = max(COUNTED_EACH, COUNTED // max(1, len(where.counted.values)))
     of_each = Case(When(_counted(query, now), then=_JOBS.get(query.state, UNENDED)), default=0)
-    for part in where.counted:
-        found = part.order_by(*where.order)[: limit + 1].aggregate(jobs=Sum(of_each), seen=Count("pk"))
-        exact = exact and found["seen"] <= limit
-        jobs += found["jobs"] or 0
+    found = where.counted.counts(where.order, limit + 1, of_each)
+    jobs, exact = sum(each for _seen, each in found), all(seen <= limit for seen, _each in found)
     if query.state == JobState.CANCELLED and query.batch is None:
         own = _own_cancelled(query)
         jobs, exact = jobs + min(own, COUNTED), exact and own <= COUNTED
@@ -85,8 +82,10 @@ def _own_cancelled(query: JobQuery) -> int:
 
 
 def _letter_total(query: JobQuery, where: Source) -> Total:
-    rows = [part if not query.handler else part.filter(handler=query.handler) for part in where.walk.parts]
-    jobs = sum(part.order_by()[: COUNTED + 1].count() for part in rows)
+    parts = where.walk.parts
+    if query.handler:
+        parts = parts.having(lambda rows: rows.filter(handler=query.handler))
+    jobs = parts.total(where.order, COUNTED + 1)
     return Total(min(jobs, COUNTED), jobs <= COUNTED)
 
 

@@ -4,12 +4,16 @@ Each part of a walk is a query that one index answers in the order of the walk; 
 what is read is bounded by the parts and the page, however long the tables are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable, RawSQL
+
+from queues import store
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,10 +26,65 @@ class TooWide(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands in a statement for one of the values by which parts differ."""
+
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rows of a query, apart for each of some `values` of its `columns`: one part, and one look at an index, for
+    each. Without columns, all of the rows are the one part."""
+
+    rows: "QuerySet[Any]"
+    columns: tuple[str, ...] = ()
+    values: Sequence[tuple[int, ...]] = ((),)
+
+    def having(self, change: Callable[["QuerySet[Any]"], "QuerySet[Any]"]) -> "Parts":
+        """The parts of the changed query."""
+        return replace(self, rows=change(self.rows))
+
+    def read(
+        self,
+        pick: Callable[["QuerySet[Any]"], "QuerySet[Any]"],
+        *,
+        each: str = "{}",
+        around: str = "SELECT * FROM {}",
+    ) -> list[tuple[Any, ...]]:
+        """What `pick` selects of each part: within the text of `each` one, and that `around` all of them.
+
+        The statement of one part is made once and repeated as text: to make each anew took longer than to run it.
+        """
+        slots = {column: RawSQL("%s", [Slot(place)]) for place, column in enumerate(self.columns)}
+        try:
+            text, params = pick(self.rows.filter(**slots)).query.sql_with_params()
+        except EmptyResultSet:
+            return []
+        filled = [one[param.place] if isinstance(param, Slot) else param for one in self.values for param in params]
+        return store.select([each.format(f"({text})")] * len(self.values), filled, around)
+
+    def counts(self, order: Sequence[str], most: int, jobs: Combinable) -> list[tuple[int, int]]:
+        """How many rows each part has and the sum of their `jobs`, of at most so many, read in an order."""
+        return self.read(
+            lambda rows: rows.annotate(counted=jobs).order_by(*order).values_list("counted")[:most],
+            each="SELECT COUNT(*), COALESCE(SUM(rows.jobs), 0) FROM {} AS rows(jobs)",
+        )
+
+    def total(self, order: Sequence[str], most: int) -> int:
+        """How many rows there are in all, read in an order; counting ends at `most`."""
+        found = self.read(
+            lambda rows: rows.order_by(*order).values_list("pk")[:most],
+            around=f"SELECT COUNT(*) FROM (SELECT * FROM {{}} LIMIT {most:d}) AS counted",  # noqa: S608
+        )
+        return int(found[0][0]) if found else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """An order along which rows are found: by `key`, a field of times or numbers ("" for none), then by `tie`."""
 
-    parts: Sequence["QuerySet[Any]"]
+    parts: Parts
     key: str
     tie: str
     descending: bool
@@ -38,14 +97,13 @@ class Walk:
         fields = [self.key, self.tie] if self.key else [self.tie]
         sign = "-" if self.descending else ""
         order = [sign + field for field in fields]
-        parts = self.from_place(start).parts
+        ways = ", ".join(f"{place + 1} {'DESC' if self.descending else 'ASC'}" for place in range(len(fields)))
         # A union is cut as a whole: each of its parts may hold all of the rows.
-        first = slice(skip, limit) if len(parts) == 1 else slice(limit)
-        cut = [part.order_by(*order).values_list(*fields, *columns)[first] for part in parts]
-        if not cut:
-            return []
-        merged = cut[0] if len(cut) == 1 else cut[0].union(*cut[1:], all=True).order_by(*order)[skip:limit]
-        return [(number(row[0]), *row[1:]) if self.key else (0, *row) for row in merged]
+        found = self.from_place(start).parts.read(
+            lambda rows: rows.order_by(*order).values_list(*fields, *columns)[:limit],
+            around=f"SELECT * FROM {{}} ORDER BY {ways} LIMIT {limit - skip:d} OFFSET {skip:d}",  # noqa: S608
+        )
+        return [(number(row[0]), *row[1:]) if self.key else (0, *row) for row in found]
 
     def from_place(self, start: tuple[int, int] | None) -> "Walk":
         """The rest of the walk, with the row at the place."""
@@ -58,12 +116,12 @@ class Walk:
     def _cut(self, place: tuple[int, int], far: str, beyond: str) -> "Walk":
         key, tie = place
         if not self.key:
-            return replace(self, parts=[part.filter(**{f"{self.tie}__{far}": tie}) for part in self.parts])
+            return replace(self, parts=self.parts.having(lambda rows: rows.filter(**{f"{self.tie}__{far}": tie})))
         value = moment(key) if self.key.endswith("_at") else key
         # The plain bound on the key is what the index is entered by; the exclusion only settles ties.
         ties = {self.key: value, f"{self.tie}__{beyond}": tie}
         bound = {f"{self.key}__{far}": value}
-        return replace(self, parts=[part.filter(**bound).exclude(**ties) for part in self.parts])
+        return replace(self, parts=self.parts.having(lambda rows: rows.filter(**bound).exclude(**ties)))
 
 
 def number(value: datetime | int | None) -> int:

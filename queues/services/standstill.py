@@ -1,11 +1,10 @@
 """Queues with due work on which no run has begun for a while: what to do about it, or which rule explains it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef
 
 from queues import store
 from queues.domain.spans import span
@@ -20,42 +19,42 @@ def check_standstill(now: datetime, patience: timedelta) -> Iterator[Problem]:
 
     What a limit, a flush rule or busy workers explain is a warning; anything else is a problem.
     """
-    for name, seconds in store.rows("oldest_due"):
-        if seconds <= patience.total_seconds():
-            continue
-        queue = Queue.objects.filter(name=name).first()
-        if queue is None or _began(queue, now - patience):
-            continue
-        since, subject = span(timedelta(seconds=seconds)), f"queue {name}"
+    overdue = {name: seconds for name, seconds in store.rows("oldest_due") if seconds > patience.total_seconds()}
+    queues = _unstarted(overdue, now - patience)
+    crew = _crew(now, now - patience) if queues else None
+    for queue in queues:
+        seconds = overdue[queue.name]
+        since, subject = span(timedelta(seconds=seconds)), f"queue {queue.name}"
         if why := _explained(queue, now, seconds):
             yield Problem("standstill", subject, f"work is due for {since} and waits: {why}", warning=True)
-            continue
-        workers = _serving(queue, now - patience)
-        if not workers:
-            others = " that takes it" if _heard(now - patience).exists() else ""
-            suspended = _heard(now - patience).filter(state=WorkerState.SUSPENDED).count()
-            others += f" ({suspended:,} suspended)" if suspended else ""
-            yield Problem("workers", subject, f"work is due for {since}, and no worker is alive{others}")
-        elif len(workers) == len(busy := _busy(workers, now)):
-            yield Problem(
-                "standstill",
-                subject,
-                f"work is due for {since}: all {len(busy):,} workers are busy with longer runs",
-                warning=True,
-            )
-        else:
-            yield Problem(
-                "standstill",
-                subject,
-                f"work is due for {since}, and no run has begun meanwhile though a worker is free: do beat, the "
-                f"control worker and the broker run? `manage.py work --queue {name}` does the work without them",
-            )
+        elif crew is not None:
+            yield _idle(queue, crew, since)
 
 
-def _began(queue: Queue, since: datetime) -> bool:
-    """Whether a run of the queue began since then. It runs still or ended later: for both there is an index."""
-    began = Run.objects.filter(queue=queue, started_at__gte=since)
-    return began.filter(finished_at__gte=since).exists() or began.filter(state=RunState.RUNNING).exists()
+def _idle(queue: Queue, crew: "_Crew", since: str) -> Problem:
+    """What no rule of the queue explains: its workers do."""
+    subject, serving = f"queue {queue.name}", crew.serving(queue.name)
+    if not serving:
+        others = " that takes it" if crew.members else ""
+        others += f" ({crew.suspended:,} suspended)" if crew.suspended else ""
+        return Problem("workers", subject, f"work is due for {since}, and no worker is alive{others}")
+    if all(member.busy for member in serving):
+        busy = f"work is due for {since}: all {len(serving):,} workers are busy with longer runs"
+        return Problem("standstill", subject, busy, warning=True)
+    return Problem(
+        "standstill",
+        subject,
+        f"work is due for {since}, and no run has begun meanwhile though a worker is free: do beat, the "
+        f"control worker and the broker run? `manage.py work --queue {queue.name}` does the work without them",
+    )
+
+
+def _unstarted(names: Iterable[str], since: datetime) -> list[Queue]:
+    """The queues, by name, of which no run began since then. A run that did runs still or ended later: for both
+    there is an index."""
+    began = Run.objects.filter(queue=OuterRef("pk"), started_at__gte=since)
+    moved = Exists(began.filter(finished_at__gte=since)) | Exists(began.filter(state=RunState.RUNNING))
+    return list(Queue.objects.filter(~moved, name__in=names).order_by("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +92,15 @@ def _hindered(queue: Queue, now: datetime, waited: float) -> Standing:
     if why := _explained(queue, now, waited):
         kind = "limit" if why.startswith("its limit") else "rate" if why.startswith("its rate") else "flush"
         return Standing(kind, f"Due work waits: {why}.")
-    workers = _serving(queue, now - SILENT)
-    if not workers:
-        suspended = _heard(now - SILENT).filter(state=WorkerState.SUSPENDED).count()
-        more = f"; {suspended:,} {'is' if suspended == 1 else 'are'} suspended" if suspended else ""
+    crew = _crew(now, now - SILENT)
+    serving = crew.serving(queue.name)
+    if not serving:
+        verb = "is" if crew.suspended == 1 else "are"
+        more = f"; {crew.suspended:,} {verb} suspended" if crew.suspended else ""
         return Standing("workers", f"Due work waits, and no worker that takes it is alive{more}.")
-    busy = _busy(workers, now)
-    if busy:
-        return Standing("busy", f"Work goes on. Workers with a run: {len(busy):,} of {len(workers):,}.")
-    return Standing("starting", f"Due work waits for the next hint. Free workers: {len(workers):,}.")
+    if busy := sum(member.busy for member in serving):
+        return Standing("busy", f"Work goes on. Workers with a run: {busy:,} of {len(serving):,}.")
+    return Standing("starting", f"Due work waits for the next hint. Free workers: {len(serving):,}.")
 
 
 def _waited(queue: Queue, now: datetime) -> float | None:
@@ -116,19 +115,37 @@ def _waited(queue: Queue, now: datetime) -> float | None:
     return (now - min(max(pair) for pair in oldest)).total_seconds() if oldest else None
 
 
-def _heard(since: datetime) -> QuerySet[Worker]:
-    return Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=since)
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A worker that lives: the queues it takes (none named: any), and whether it has a run."""
+
+    queues: list[str]
+    suspended: bool
+    busy: bool
 
 
-def _serving(queue: Queue, since: datetime) -> set[UUID]:
-    """The workers that live and take work of this queue; one that names no queues takes any."""
-    able = _heard(since).exclude(state=WorkerState.SUSPENDED).values_list("pk", "queues")
-    return {pk for pk, queues in able if not queues or queue.name in queues}
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """The workers that live, read once for all queues."""
+
+    members: list[_Member]
+
+    @property
+    def suspended(self) -> int:
+        """How many of them take nothing new."""
+        return sum(member.suspended for member in self.members)
+
+    def serving(self, name: str) -> list[_Member]:
+        """Those that take work of this queue."""
+        return [one for one in self.members if not one.suspended and (not one.queues or name in one.queues)]
 
 
-def _busy(workers: set[UUID], now: datetime) -> set[UUID]:
-    runs = Run.objects.filter(worker__in=workers, state=RunState.RUNNING, lease_until__gte=now)
-    return set(runs.values_list("worker_id", flat=True))
+def _crew(now: datetime, since: datetime) -> _Crew:
+    """The workers heard of since then."""
+    runs = Run.objects.filter(worker=OuterRef("pk"), state=RunState.RUNNING, lease_until__gte=now)
+    heard = Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=since)
+    found = heard.annotate(busy=Exists(runs)).values_list("queues", "state", "busy")
+    return _Crew([_Member(queues, state == WorkerState.SUSPENDED, busy) for queues, state, busy in found])
 
 
 def _explained(queue: Queue, now: datetime, waited: float) -> str:
