@@ -122,13 +122,10 @@ def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
         return int(cursor.rowcount)
 
 
-def select(parts: Sequence[str], params: Sequence[Any], around: str) -> list[Row]:
-    """The rows of a statement `around` the union, its `{}`, of some parts: statements that queries have made."""
-    if not parts:
-        return []
-    union = " UNION ALL ".join(f"({part})" for part in parts)
+def select(text: str, params: Sequence[Any]) -> list[Row]:
+    """The rows of a statement that is composed of what queries have made."""
     with connections[alias()].cursor() as cursor:
-        cursor.execute(around.format(f"({union}) AS parts"), params)
+        cursor.execute(text, params)
         return list(cursor.fetchall())
 
 

@@ -13,7 +13,7 @@ from queues.models import Chunk, Queue, Run, Worker
 from queues.selectors.expressions import UNENDED, BoundedSums
 
 # Chunk rows that one reading of all queues may touch, and the least that each queue gets of it.
-CHUNK_ROWS = 10_000
+CHUNK_ROWS = 5_000
 CHUNK_ROWS_EACH = 250
 # A worker that has not beaten for so long is not counted as alive.
 HEARTBEAT_LIMIT = timedelta(seconds=30)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from queues.domain.states import BatchState
 from queues.models import Batch, DeadLetter, Operation, Queue, Worker
+from queues.selectors.counting import capped
 from queues.selectors.dead_letters import DeadLetterRow, dead_letters_of, error_text
 from queues.services import delete
 
@@ -77,10 +78,10 @@ def causes_with(text: str, limit: int) -> list[tuple[int, DeadLetterRow]]:
 
 def counts() -> Counts:
     """Four counts, each of few rows of an index."""
-    counted: tuple[Any, ...] = (
+    counted: tuple[QuerySet[Any], ...] = (
         Batch.objects.filter(state=BatchState.RUNNING, parent=None),
         DeadLetter.objects.all(),
         Operation.objects.filter(delete.not_waiting(timezone.now()), state="running"),
         Queue.objects.filter(paused_at__isnull=False),
     )
-    return Counts(*(rows.order_by()[: COUNTED + 1].count() for rows in counted))
+    return Counts(*capped(COUNTED + 1, *counted))

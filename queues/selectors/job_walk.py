@@ -50,7 +50,7 @@ class Parts:
         pick: Callable[["QuerySet[Any]"], "QuerySet[Any]"],
         *,
         each: str = "{}",
-        around: str = "SELECT * FROM {}",
+        around: str = "SELECT * FROM ({}) AS parts",
     ) -> list[tuple[Any, ...]]:
         """What `pick` selects of each part: within the text of `each` one, and that `around` all of them.
 
@@ -61,8 +61,11 @@ class Parts:
             text, params = pick(self.rows.filter(**slots)).query.sql_with_params()
         except EmptyResultSet:
             return []
+        if not self.values:
+            return []
+        union = " UNION ALL ".join([f"({each.format(f'({text})')})"] * len(self.values))
         filled = [one[param.place] if isinstance(param, Slot) else param for one in self.values for param in params]
-        return store.select([each.format(f"({text})")] * len(self.values), filled, around)
+        return store.select(around.format(union), filled)
 
     def counts(self, order: Sequence[str], most: int, jobs: Combinable) -> list[tuple[int, int]]:
         """How many rows each part has and the sum of their `jobs`, of at most so many, read in an order."""
@@ -75,7 +78,7 @@ class Parts:
         """How many rows there are in all, read in an order; counting ends at `most`."""
         found = self.read(
             lambda rows: rows.order_by(*order).values_list("pk")[:most],
-            around=f"SELECT COUNT(*) FROM (SELECT * FROM {{}} LIMIT {most:d}) AS counted",  # noqa: S608
+            around=f"SELECT COUNT(*) FROM (SELECT * FROM ({{}}) AS parts LIMIT {most:d}) AS counted",  # noqa: S608
         )
         return int(found[0][0]) if found else 0
 
@@ -101,7 +104,7 @@ class Walk:
         # A union is cut as a whole: each of its parts may hold all of the rows.
         found = self.from_place(start).parts.read(
             lambda rows: rows.order_by(*order).values_list(*fields, *columns)[:limit],
-            around=f"SELECT * FROM {{}} ORDER BY {ways} LIMIT {limit - skip:d} OFFSET {skip:d}",  # noqa: S608
+            around=f"SELECT * FROM ({{}}) AS parts ORDER BY {ways} LIMIT {limit - skip:d} OFFSET {skip:d}",  # noqa: S608
         )
         return [(number(row[0]), *row[1:]) if self.key else (0, *row) for row in found]
 
