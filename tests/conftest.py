@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
@@ -83,6 +84,12 @@ def _unhurried() -> Iterator[None]:
         for service, name in ((operate, "RING_SECONDS"), (recur, "SLICE"), (upkeep, "SLICE")):
             patch.setattr(service, name, 60.0)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """What a process keeps for a while belongs to one test."""
+    cache.clear()
 
 
 @pytest.fixture

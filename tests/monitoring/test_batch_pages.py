@@ -82,6 +82,8 @@ def test_tabs_count_under_the_rest_of_the_filter(viewer: Client, monkeypatch: py
     monkeypatch.setattr(batches, "COUNTED", 3)
     tabs = {state: count for state, _address, count in viewer.get("/batches/?name=a&state=completed").context["tabs"]}
     assert (tabs[""], tabs["running"], tabs["completed"]) == ("3+", "3+", "0")
+    whole = {state: count for state, _address, count in viewer.get("/batches/?queue=tested").context["tabs"]}
+    assert (whole[""], whole["running"], whole["completed"]) == ("3+", "3+", "1")
     address = {state: query for state, query, _count in viewer.get("/batches/?name=b").context["tabs"]}
     assert address["failed"] == "name=b&state=failed"
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 
 import pytest
@@ -70,6 +70,22 @@ def test_letters_are_grouped_by_cause_with_their_trend() -> None:
     assert "working.py" in first.place
     assert (found.letters, found.exact, found.more) == (4, True, 0)
     assert causes.cause_list(DeadLetterQuery(queue="other"), timezone.now()).rows[0].count == 1
+
+
+def test_the_trend_of_very_many_letters_is_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    many, _few = world()
+
+    def day(now: datetime) -> int:
+        return sum(next(row for row in causes.cause_list(DeadLetterQuery(), now).rows if row.fingerprint == many).trend)
+
+    now = timezone.now()
+    monkeypatch.setattr(causes, "FRESH", 0)
+    assert day(now) == 3
+    DeadLetter.objects.filter(fingerprint=many).update(died_at=now - timedelta(hours=30))
+    assert day(now) == 3, "kept"
+    assert day(now + timedelta(hours=1)) == 0, "of another hour"
+    monkeypatch.setattr(causes, "FRESH", 4)
+    assert day(now) == 0, "so few are read each time"
 
 
 def test_more_letters_than_are_grouped_are_labelled(monkeypatch: pytest.MonkeyPatch) -> None:

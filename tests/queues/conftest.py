@@ -5,9 +5,11 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from queues import handlers
 from queues.serve import Server
+from queues.services import partitions
 
 _numbers = count()
 
@@ -24,6 +26,14 @@ def declare() -> Iterator[Callable[..., Any]]:
     for registry, content in zip((handlers._handlers, handlers._queues), before, strict=True):
         registry.clear()
         registry.update(content)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def no_partitions(db: None) -> None:
+    """An archive of which nothing was ever made: tests that ran before may have left partitions, empty ones."""
+    with connection.cursor() as cursor:
+        for number in partitions.existing():
+            cursor.execute(f"DROP TABLE queues_archivedjob_p{number}")
 
 
 @pytest.fixture
