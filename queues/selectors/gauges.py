@@ -18,7 +18,7 @@ COUNTED = 10_000
 
 def oldest_due() -> dict[str, float]:
     """Seconds for which the oldest due work of each unpaused queue has been waiting; a queue without is missing."""
-    return dict(store.rows("oldest_due"))
+    return dict(store.rows("oldest_due", queue=None))
 
 
 def workers_by_state(now: datetime) -> dict[str, int]:

@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef
 
 from queues import store
 from queues.domain.spans import span
-from queues.domain.states import Acknowledge, ChunkState, Priority, RunState, WorkerState
+from queues.domain.states import Acknowledge, ChunkState, RunState, WorkerState
 from queues.models import Chunk, Queue, QueueSlot, Run, Worker
 from queues.services.claim import MAX_LOOK
 from queues.services.counts import Problem
@@ -19,7 +19,9 @@ def check_standstill(now: datetime, patience: timedelta) -> Iterator[Problem]:
 
     What a limit, a flush rule or busy workers explain is a warning; anything else is a problem.
     """
-    overdue = {name: seconds for name, seconds in store.rows("oldest_due") if seconds > patience.total_seconds()}
+    overdue = {
+        name: seconds for name, seconds in store.rows("oldest_due", queue=None) if seconds > patience.total_seconds()
+    }
     queues = _unstarted(overdue, now - patience)
     crew = _crew(now, now - patience) if queues else None
     for queue in queues:
@@ -74,7 +76,7 @@ def explain(*, name: str, now: datetime) -> Standing:
     queue = Queue.objects.get(name=name)
     if queue.paused_at is not None and (queue.paused_until is None or queue.paused_until > now):
         return Standing("paused", f"It is paused{f' by {queue.paused_by}' if queue.paused_by else ''}.")
-    waited = _waited(queue, now)
+    waited = _waited(queue)
     running = Run.objects.filter(queue=queue, state=RunState.RUNNING, lease_until__gte=now)
     if waited is None:
         busy = running.exists()
@@ -103,16 +105,9 @@ def _hindered(queue: Queue, now: datetime, waited: float) -> Standing:
     return Standing("starting", f"Due work waits for the next hint. Free workers: {len(serving):,}.")
 
 
-def _waited(queue: Queue, now: datetime) -> float | None:
-    """For how many seconds the oldest due chunk has been due; None when nothing is due."""
-    due = Chunk.objects.filter(queue=queue, state=ChunkState.READY, run_at__lte=now)
-    # One descent for each priority, as a claim makes them: what is planned for later is not walked over.
-    oldest = [
-        found
-        for priority in Priority
-        if (found := due.filter(priority=priority).order_by("run_at", "pk").values_list("run_at", "created_at").first())
-    ]
-    return (now - min(max(pair) for pair in oldest)).total_seconds() if oldest else None
+def _waited(queue: Queue) -> float | None:
+    """For how many seconds the oldest due chunk of an unpaused queue has been due; None when nothing is due."""
+    return dict(store.rows("oldest_due", queue=queue.name)).get(queue.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
--- The oldest due chunk of each unpaused queue: one index descent for each queue and priority.
+-- The oldest due chunk of each unpaused queue, or of the one that is named: one index descent for each queue and
+-- priority.
 SELECT q.name, extract(epoch FROM clock_timestamp() - min(greatest(x.run_at, x.created_at)))::float
 FROM queues_queue q
 CROSS JOIN generate_series(0, 4) AS p(priority)
@@ -10,6 +11,7 @@ CROSS JOIN LATERAL (
     ORDER BY c.run_at, c.id
     LIMIT 1
 ) x
-WHERE q.paused_at IS NULL OR q.paused_until <= statement_timestamp()
+WHERE (q.paused_at IS NULL OR q.paused_until <= statement_timestamp())
+  AND (%(queue)s::text IS NULL OR q.name = %(queue)s)
 GROUP BY q.name
 ORDER BY q.name

@@ -127,7 +127,7 @@ def test_settle_chunks_touches_its_chunks_only(world: World) -> None:
         ("end_leases", {"worker": WORKER}, RUN, "run_worker", 1),
         ("mark_queued", {"queue": 1}, "queues_batch", "batch_unannounced", 0),
         ("pending_queues", {"limit": 1_000}, "queues_batch", "batch_unannounced", 2_002),
-        ("oldest_due", {}, CHUNK, "chunk_claim", 100),
+        ("oldest_due", {"queue": None}, CHUNK, "chunk_claim", 100),
         ("archive_pick", ARCHIVE, CHUNK, "chunk_to_archive", 120),
         ("archive_lock", {"chunks": [6_001, 6_004]}, CHUNK, "queues_chunk_pkey", 4),
         ("restore_lock", {"chunks": [6_001, 6_004]}, CHUNK, "queues_chunk_pkey", 4),
