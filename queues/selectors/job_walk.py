@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import QuerySet
-from django.db.models.expressions import Combinable, RawSQL
+from django.db.models import Field, QuerySet, Value
+from django.db.models.expressions import Combinable
 
 from queues import store
 
@@ -56,7 +56,7 @@ class Parts:
 
         The statement of one part is made once and repeated as text: to make each anew took longer than to run it.
         """
-        slots = {column: RawSQL("%s", [Slot(place)]) for place, column in enumerate(self.columns)}
+        slots = {column: Value(Slot(place), output_field=Field()) for place, column in enumerate(self.columns)}
         try:
             text, params = pick(self.rows.filter(**slots)).query.sql_with_params()
         except EmptyResultSet:

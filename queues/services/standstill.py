@@ -107,7 +107,8 @@ def _hindered(queue: Queue, now: datetime, waited: float) -> Standing:
 
 def _waited(queue: Queue) -> float | None:
     """For how many seconds the oldest due chunk of an unpaused queue has been due; None when nothing is due."""
-    return dict(store.rows("oldest_due", queue=queue.name)).get(queue.name)
+    found = store.row("oldest_due", queue=queue.name)
+    return None if found is None else float(found[1])
 
 
 @dataclass(frozen=True, slots=True)
