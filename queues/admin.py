@@ -121,7 +121,7 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
 
     list_display = ("id", "name", "queue_name", "state", "total", "succeeded", "dead", "cancelled", "created_at")
     search_help_text = "An id, an exact name, or key=value of the metadata; or <id for those before it."
-    actions = ("retry_dead", "retry_all", "pause", "resume", "cancel", "delete_finished")
+    actions = ("retry_dead", "retry_all", "pause", "resume", "cancel", "to_trash", "delete_finished")
 
     def get_fields(self, request: HttpRequest, obj: models.Batch | None = None) -> list[Any]:
         """Every field, and how it stands."""

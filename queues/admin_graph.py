@@ -8,8 +8,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from queues.domain.batch_deeds import MOST, BatchAction
 from queues.models import Batch
 from queues.selectors.graph import Links, Neighbour, links
+from queues.services import operate_batches
 from queues.services.again import RetryRefused, retry_batch
 from queues.services.feed import EnqueueError
 from queues.services.operate import OperationRefused
@@ -53,6 +55,20 @@ class BatchGraph(_Base):
     def retry_all(self, request: HttpRequest, queryset: "QuerySet[Batch]") -> None:
         """Enqueue the jobs of the chosen batches anew."""
         self._retry(request, queryset, "all", MOST_ANEW)
+
+    @admin.action(description="Delete, to the trash: finished ones only", permissions=["operate"])
+    def to_trash(self, request: HttpRequest, queryset: "QuerySet[Batch]") -> None:
+        """Put the chosen batches in the trash, as one operation, which can be undone."""
+        chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST + 1])
+        who = {"actor": request.user.get_username(), "source": "admin"}
+        try:
+            operation = operate_batches.start(action=BatchAction.DELETE.value, batches=chosen, **who)
+        except OperationRefused as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        counts = ", ".join(f"{count:,} {outcome}" for outcome, count in operation.outcomes.items())
+        text = f"Operation {operation.pk}, {operation.state}: {counts or 'it goes on in the background'}."
+        self.message_user(request, text, messages.SUCCESS if operation.changed else messages.WARNING)
 
     def _retry(self, request: HttpRequest, queryset: "QuerySet[Batch]", which: str, most: int) -> None:
         chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: most + 1])

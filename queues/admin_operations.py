@@ -11,6 +11,9 @@ from queues.admin_base import COUNTED, ReadOnlyAdmin
 from queues.services import operate
 from queues.services.operate import Action, OperationRefused
 
+# Operations that one request undoes.
+MOST_UNDONE = 20
+
 
 class OperatingAdmin(ReadOnlyAdmin):
     """A list of jobs that can be acted on; its rows' keys are ids of jobs."""
@@ -80,7 +83,7 @@ class OperationAdmin(ReadOnlyAdmin):
     """Bulk commands."""
 
     list_display = ("id", "action", "actor", "state", "total", "changed", "skipped", "created_at", "finished_at")
-    actions = ("stop",)
+    actions = ("stop", "undo")
 
     @admin.action(description="Stop: leave the rest alone", permissions=["operate"])
     def stop(self, request: HttpRequest, queryset: "QuerySet[models.Operation]") -> None:
@@ -90,3 +93,15 @@ class OperationAdmin(ReadOnlyAdmin):
         numbers = queryset.exclude(action="delete_batch").order_by("pk").values_list("pk", flat=True)[:COUNTED]
         stopped = sum(operate.cancel_operation(operation_id=number, **who) for number in numbers)
         self.message_user(request, f"{stopped} stopped.", messages.SUCCESS if stopped else messages.WARNING)
+
+    @admin.action(description="Undo: bring back what it has deleted; stops one that runs", permissions=["operate"])
+    def undo(self, request: HttpRequest, queryset: "QuerySet[models.Operation]") -> None:
+        """Bring back what the chosen operations have deleted."""
+        for number in queryset.order_by("pk").values_list("pk", flat=True)[:MOST_UNDONE]:
+            try:
+                done = operate.undo(operation_id=number, actor=request.user.get_username(), source="admin")
+            except OperationRefused as error:
+                self.message_user(request, f"Operation {number}: {error}", messages.WARNING)
+                continue
+            text = f"{done.changed:,} of {done.total:,} restored, {done.state}" if done.pk != number else "stopped"
+            self.message_user(request, f"Operation {number}: {text}.", messages.SUCCESS)

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from queues import codec, handlers
 from queues.domain.cron import Cron, Every
+from queues.domain.metadata import check_keys
 from queues.domain.payload import DEFAULT_RULES, JsonText, PayloadError
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ def _metadata(row: "Recurring") -> Iterator[tuple[str, str]]:
         return
     try:
         codec.encode(row.metadata, DEFAULT_RULES)
+        check_keys(row.metadata)
     except PayloadError as error:
         yield "metadata", str(error)
 

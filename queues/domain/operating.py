@@ -21,6 +21,7 @@ class Action(StrEnum):
     QUEUE = "queue"
     RETRY_DEAD = "retry_dead"
     DELETE_DEAD = "delete_dead"
+    UNARCHIVE = "unarchive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Deed:
 UNSTARTED = frozenset({JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD})
 # In a selection: everything that has not been started.
 PENDING = "pending"
+# And what has left the hot tables.
+ARCHIVED = "archived"
 _DEAD = frozenset({JobState.DEAD})
 _AGAIN = "They run again with all their attempts, as soon as a worker is free."
 _TRASH = "They are moved to the trash and do not run again."
@@ -80,6 +83,13 @@ DEEDS: dict[Action, Deed] = {
         "Move", "moved", "change queue", "They wait in the other queue and follow its policy. Their handler stays.",
         UNSTARTED, PENDING, "queue",
     ),
+    # No job in any state of its own: archived ones have ended, and have an outcome.
+    Action.UNARCHIVE: Deed(
+        "Restore", "restored", "restore archived jobs",
+        "They leave the archive and run again as new, also those that had succeeded. Their batches run again until "
+        "they have ended once more.",
+        frozenset(), ARCHIVED, dangerous=True,
+    ),
 }  # fmt: skip
 
 # Jobs of a leased chunk cannot be touched; the operation comes back to them.
@@ -89,8 +99,13 @@ STOPPING = "its batch is stopping"
 NO_BATCH = "its batch is not there any more"
 KEY_TAKEN = "its unique key is taken by another job"
 SAME = "it is so already"
+# Why archived jobs stay where they are.
+NOT_ARCHIVED = "no longer in the archive"
+IN_TRASH = "its batch is in the trash"
+NO_QUEUE = "its queue is not there any more"
+NO_CHUNK = "its chunk is gone: see manage.py doctor"
 # These put unfinished work into a batch, which one that is stopping does not take.
-ADDING = frozenset({Action.RETRY, Action.RETRY_DEAD, Action.RESTORE, Action.PRIORITY, Action.QUEUE})
+ADDING = frozenset({Action.RETRY, Action.RETRY_DEAD, Action.RESTORE, Action.PRIORITY, Action.QUEUE, Action.UNARCHIVE})
 _WORDS = {
     JobState.SUCCEEDED: "it has succeeded",
     JobState.CANCELLED: "it is cancelled",

@@ -4,16 +4,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import CommandError
-
 from queues.domain.error_digest import from_document
-from queues.management import batch_graph
+from queues.management import batch_graph, batch_trashing
 from queues.management.base import OperatorCommand, UsageError
-from queues.models import Operation
 from queues.selectors import batches, dead_letters
 from queues.selectors.batch_jobs import batch_errors, batch_jobs
 from queues.selectors.batch_status import BatchStatus, batch_status
-from queues.services import operate
 
 
 def pairs(texts: list[str]) -> tuple[tuple[str, str], ...]:
@@ -38,6 +34,7 @@ def show(command: OperatorCommand, row: batches.BatchRow) -> None:
                 "status": status_document,
                 "metadata": batches.batch_metadata(row.id),
                 **batch_graph.shown(row.id),
+                "deleted": batch_trashing.document(row),
                 "causes": causes.rows,
                 "error_digest": status.error_digest,
             }
@@ -48,6 +45,7 @@ def show(command: OperatorCommand, row: batches.BatchRow) -> None:
     facts["parent_id"] = row.parent_id and str(row.parent_id)
     graph = batch_graph.shown(row.id)
     facts |= {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in graph.items()}
+    facts |= batch_trashing.facts(row)
     command.table(("batch", str(row.id)), [(name, value) for name, value in facts.items() if name != "id"])
     if causes.rows:
         found = [(cause.count, cause.fingerprint, cause.error_class, cause.message[:80]) for cause in causes.rows]
@@ -90,21 +88,3 @@ def _list(command: OperatorCommand, columns: tuple[str, ...], found: Iterator[An
         if "message" in row:
             row["message"] = row["message"][:80]
     command.table(columns, [tuple(row.values()) for row in texts], empty="no jobs")
-
-
-def work_off(command: OperatorCommand, operation: Operation, text: str) -> None:
-    """Do the rounds of a deletion here."""
-    with command.progress(text, operation.total) as bar:
-        while operate.advance(operation_id=operation.pk):
-            operation.refresh_from_db()
-            bar.at(operation.changed)
-    operation.refresh_from_db()
-    batch = operation.selection["batch"]
-    if operation.state == "cancelled":
-        raise CommandError(f"batch {batch} runs again: what was left of it is not deleted")
-    if command.as_json:
-        command.document(
-            {"batch": batch, "operation": operation.pk, "state": operation.state, "jobs": operation.changed}
-        )
-    going = "" if operation.state == "done" else ": a worker goes on with it"
-    command.say(f"batch {batch}: {operation.changed:,} jobs deleted{going}")

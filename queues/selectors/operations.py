@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from queues.domain import batch_deeds
+from queues.domain.batch_deeds import BATCH_DEEDS, BatchAction, BatchDeed
 from queues.domain.operating import DEEDS, Action, Deed, command_line, option_words
 from queues.models import Operation, OperationItem
 from queues.services import delete
@@ -40,6 +42,27 @@ class OperationRow:
         return DEEDS.get(Action(self.action)) if self.action in set(Action) else None
 
     @property
+    def batch_deed(self) -> BatchDeed | None:
+        """The action in words, where it is one with batches."""
+        return BATCH_DEEDS.get(BatchAction(self.action)) if self.action in set(BatchAction) else None
+
+    @property
+    def things(self) -> str:
+        """What is counted."""
+        return "batches" if self.batch_deed else "jobs"
+
+    @property
+    def past(self) -> str:
+        """What has become of those with which it was possible."""
+        deed = self.deed or self.batch_deed
+        return deed.past if deed else "done"
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether it can be stopped: what is not done yet is left alone. A batch that is being removed cannot be."""
+        return self.running and bool(self.deed or self.batch_deed)
+
+    @property
     def label(self) -> str:
         """What is done."""
         return self.deed.label if self.deed else self.action.replace("_", " ")
@@ -62,6 +85,9 @@ class OperationRow:
     @property
     def target(self) -> str:
         """Which jobs, in words."""
+        batches = self.selection.get("batches")
+        if batches is not None:
+            return f"batch {batches[0]}" if len(batches) == 1 else f"{len(batches)} named batches"
         jobs = self.selection.get("job_ids")
         if jobs is not None:
             return f"job {jobs[0]}" if len(jobs) == 1 else f"{len(jobs):,} named jobs"
@@ -82,6 +108,8 @@ class OperationRow:
     @property
     def command(self) -> str:
         """The command that does the same; empty where there is none."""
+        if self.batch_deed and "batches" in self.selection:
+            return batch_deeds.command_line(BatchAction(self.action), self.selection["batches"], self.reason)
         if self.deed is None:
             return ""
         return command_line(Action(self.action), self.selection, self.options, self.reason)
@@ -97,8 +125,10 @@ class OperationRow:
         return timedelta(seconds=self.left / pace) if self.running and pace > 0 else None
 
     def undoable(self, now: datetime) -> bool:
-        """Whether what it has deleted is still in the trash, as far as time goes."""
-        deleting = self.action in (Action.DELETE, Action.DELETE_DEAD)
+        """Whether what it has deleted is still in the trash, as far as time goes; one that runs is stopped by that."""
+        deleting = self.action in (Action.DELETE, Action.DELETE_DEAD, BatchAction.DELETE)
+        if deleting and self.running:
+            return True
         ended = self.finished_at
         return bool(deleting and self.changed and ended and now - ended < timedelta(seconds=settings.TRASH_AFTER))
 
@@ -140,10 +170,13 @@ def operation_page(*, before: int | None = None, after: int | None = None) -> Op
 
 
 def left_alone(operation_id: int) -> list[tuple[int, str]]:
-    """Some jobs with which it was not possible, and why, by id."""
-    deed_words = {deed.past for deed in DEEDS.values()}
+    """Some jobs, or batches, with which it was not possible, and why, by id."""
+    deed_words = {deed.past for deed in DEEDS.values()} | batch_deeds.DONE
     rows = OperationItem.objects.filter(operation=operation_id).exclude(outcome="").exclude(outcome__in=deed_words)
-    return list(rows.order_by("job_id").values_list("job_id", "outcome")[:SKIPPED_SHOWN])
+    found = list(rows.order_by("job_id").values_list("job_id", "outcome")[:SKIPPED_SHOWN])
+    options = Operation.objects.filter(pk=operation_id).values_list("options", flat=True).first() or {}
+    # What a service has said of a batch is more than the outcome can hold.
+    return [(number, options.get("said", {}).get(str(number), outcome)) for number, outcome in found]
 
 
 def _row(found: Operation) -> OperationRow:

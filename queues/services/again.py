@@ -22,14 +22,21 @@ class RetryRefused(ValueError):
 
 
 def retry_batch(
-    batch: Batch | int, which: str = "dead", *, actor: str = "", source: str = "api", reason: str = ""
+    batch: Batch | int,
+    which: str = "dead",
+    *,
+    actor: str = "",
+    source: str = "api",
+    reason: str = "",
+    idempotency_key: str | None = None,
 ) -> Operation | Batch:
     """Retry what died of a batch and its parts, or with `which="all"` enqueue all its jobs anew.
 
     The dead go back with all their attempts: the batch runs again, and what comes back is the operation. For "all" it
     is the new batch, with the same jobs, handler and policy, also of jobs that are archived by now; its metadata name
-    the first one as `retry_of`. It starts at once, whatever the first one waited for, and takes no unique keys.
-    Raises `RetryRefused`, `OperationRefused` or `EnqueueError`, with nothing changed.
+    the first one as `retry_of`. It starts at once, whatever the first one waited for, and takes no unique keys. The
+    same `idempotency_key` with the same jobs returns the batch that was made the first time. Raises `RetryRefused`,
+    `OperationRefused` or `EnqueueError`, with nothing changed.
     """
     if which not in WHICH:
         raise RetryRefused(f"which: {which!r} is not one of {', '.join(WHICH)}")
@@ -37,16 +44,18 @@ def retry_batch(
     found = Batch.objects.select_related("queue").filter(pk=number).first()
     if found is None:
         raise RetryRefused(f"unknown batch {number}")
+    if idempotency_key is not None and which == "dead":
+        raise RetryRefused("idempotency_key: only a new batch has one")
     if which == "dead":
         return operate.start(
             action="retry_dead", selection={"batch": number}, actor=actor, source=source, reason=reason
         )
     if found.sealed_at is None:
         raise RetryRefused(f"batch {number} is still open")
-    return _anew(found, actor=actor, source=source, reason=reason)
+    return _anew(found, idempotency_key, actor=actor, source=source, reason=reason)
 
 
-def _anew(first: Batch, *, actor: str, source: str, reason: str) -> Batch:
+def _anew(first: Batch, key: str | None, *, actor: str, source: str, reason: str) -> Batch:
     jobs = _Jobs(first.pk)
     with store.atomic():
         head = next(jobs.items, None)
@@ -69,19 +78,14 @@ def _anew(first: Batch, *, actor: str, source: str, reason: str) -> Batch:
             then=first.then_handler or None,
             split=first.is_parent or first.total > settings.BATCH_MAX_JOBS,
             created_by=actor[:150],
+            idempotency_key=key,
         )
         if made.total + jobs.deleted != first.total:
             gone = first.total - jobs.deleted - made.total
             raise RetryRefused(f"{gone:,} of {first.total:,} jobs of batch {first.pk} are kept no longer")
-        audit.record(
-            actor=actor,
-            source=source,
-            action="retry whole batch",
-            target=f"batch {first.pk}",
-            reason=reason,
-            batch=made.pk,
-            jobs=made.total,
-        )
+        told = {"action": "retry whole batch", "target": f"batch {first.pk}"}
+        if key is None or not audit.was_told(since=made.created_at, **told, batch=made.pk):
+            audit.record(actor=actor, source=source, reason=reason, **told, batch=made.pk, jobs=made.total)
     return made
 
 

@@ -1,6 +1,8 @@
 """Who changed what, why and with what outcome: written in the transaction of the change."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,18 +13,31 @@ from queues.selectors.clock import database_now
 BEAT = "beat"
 # What the system does again and again is one entry an hour.
 ADDED_UP = timedelta(hours=1)
+_bulk: ContextVar[int | None] = ContextVar("bulk", default=None)
 
 
 def record(*, actor: str, source: str, action: str, target: str, reason: str = "", **outcome: Any) -> AuditEntry:
     """Write one entry. `outcome` are counts or values that say what came of it."""
+    if (bulk := _bulk.get()) is not None:
+        outcome = {"operation": bulk, **outcome, "bulk": bulk}
     return AuditEntry.objects.create(
         actor=actor[:150], source=source, action=action, target=target[:200], reason=reason[:300], outcome=outcome
     )
 
 
-def was_told(*, action: str, target: str, since: datetime) -> bool:
-    """Whether there is an entry of this since then."""
-    return AuditEntry.objects.filter(at__gte=since, action=action, target=target).exists()
+@contextmanager
+def part_of(operation: int) -> Iterator[None]:
+    """Entries that are written here carry the number of the operation that they are part of, as `bulk`."""
+    token = _bulk.set(operation)
+    try:
+        yield
+    finally:
+        _bulk.reset(token)
+
+
+def was_told(*, action: str, target: str, since: datetime, **outcome: Any) -> bool:
+    """Whether there is an entry of this since then, with this among its outcome."""
+    return AuditEntry.objects.filter(at__gte=since, action=action, target=target, outcome__contains=outcome).exists()
 
 
 def add_up(*, action: str, target: str, counts: Mapping[str, int]) -> None:

@@ -27,6 +27,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("archive_dead_after", "purge_dead_after"),
     ),
 }
+# So much of a value is repeated to the person who wrote it.
+SHOWN = 40
 FIELDS = tuple(name for names in GROUPS.values() for name in names)
 
 
@@ -98,7 +100,14 @@ def _read(field: Any, value: Any) -> Any:
             return _document(value)
         if not value:
             raise ValidationError("a value is needed")
-    number = field.to_python(value)
+    try:
+        number = field.to_python(value)
+    except ValidationError:
+        # Django's own words are those of a programmer: "must be a float".
+        if not isinstance(field, models.IntegerField | models.FloatField):
+            raise
+        kind = "whole number" if isinstance(field, models.IntegerField) else "number"
+        raise ValidationError(f"{str(value)[:SHOWN]} is no {kind}") from None
     if isinstance(number, float) and not math.isfinite(number):
         raise ValidationError("a finite number is needed")
     return number

@@ -10,14 +10,15 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
-from django.db.models.functions import Greatest
+from django.db.models import BigIntegerField, F, Q, QuerySet
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Greatest
 from django.utils import timezone
 
 from queues import store
-from queues.domain.states import BatchState, ChunkState, HeldWhy
-from queues.models import Batch, BatchLink, Chunk, Operation
-from queues.services import audit
+from queues.domain.states import BatchState
+from queues.models import Batch, Operation
+from queues.services import audit, delete_check
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def delete_batch(
 
     With `keep` it begins after that time, and until then `restore_batch` takes it back. A deletion that has begun
     already goes on; without `keep`, one that waits begins now. Raises `DeleteRefused` while jobs of it run or wait,
-    or another batch waits for it.
+    another batch waits for it, or the batch of its results is still to be made.
     """
 
     def work() -> Operation:
@@ -51,7 +52,8 @@ def delete_batch(
             begun = deletions.select_for_update(no_key=True).first()
             if begun is not None:
                 return begun if keep else _at_once(begun, actor, source, reason)
-            _check(batch, members)
+            if reason_against := delete_check.why_not(batch, members):
+                raise DeleteRefused(reason_against)
             begins_at = {"begins": (timezone.now() + keep).isoformat()} if keep else {}
             operation = Operation.objects.create(
                 action=ACTION,
@@ -110,6 +112,13 @@ def deleted(batch: int) -> bool:
     return Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch}).exists()
 
 
+def trashed() -> "QuerySet[Batch, int]":
+    """The numbers of all batches that are in the trash or are being removed, and of their parts."""
+    deletions = Operation.objects.filter(action=ACTION, state="running")
+    of = deletions.annotate(of=Cast(KT("selection__batch"), BigIntegerField())).values("of")
+    return Batch.objects.filter(Q(pk__in=of) | Q(parent__in=of)).values_list("pk", flat=True)
+
+
 def not_waiting(now: datetime) -> Q:
     """Operations that may go on: all but deletions of batches that lie in the trash."""
     return Q(options__begins__isnull=True) | Q(options__begins__lte=now.isoformat())
@@ -166,18 +175,6 @@ def _held(number: int) -> tuple[Batch | None, list[Batch]]:
     wanted = [number, *parts]
     members = list(Batch.objects.select_for_update(of=("self",)).filter(pk__in=wanted).order_by("pk"))
     return next((member for member in members if member.pk == number), None), members
-
-
-def _check(batch: Batch, members: list[Batch]) -> None:
-    if batch.parent_id is not None:
-        raise DeleteRefused(f"batch {batch.pk} is a part: delete its parent {batch.parent_id}")
-    if any(member.state == BatchState.RUNNING for member in members):
-        raise DeleteRefused(f"batch {batch.pk} still has jobs that run or wait: cancel it first")
-    followers = BatchLink.objects.filter(before__in=members, after__state=BatchState.RUNNING)
-    waiting = Chunk.objects.filter(state=ChunkState.HELD, held_why=HeldWhy.STAGE)
-    for follower in followers.order_by("after").values_list("after", flat=True):
-        if waiting.filter(batch=follower).exists():
-            raise DeleteRefused(f"batch {follower} waits for batch {batch.pk}")
 
 
 def _lower(batches: Iterable[int], jobs: int, succeeded: int, dead: int, cancelled: int) -> None:

@@ -21,6 +21,7 @@ from queues.services.feed import (
     Target,
     check_key,
     check_text,
+    metadata_text,
     parse_priority,
     parse_run_at,
 )
@@ -226,12 +227,7 @@ def _head(
         raise EnqueueError(f"failure_mode: {failure_mode!r} is not one of {', '.join(FailureMode)}")
     check_text(name, "name", 200)
     check_text(created_by, "created_by", 150)
-    if not isinstance(metadata or {}, Mapping):
-        raise EnqueueError("metadata: an object is needed")
-    try:
-        meta = codec.encode(dict(metadata or {}), DEFAULT_RULES)
-    except PayloadError as error:
-        raise EnqueueError(f"metadata: {error}") from None
+    meta = metadata_text(metadata)
     if idempotency_key is not None:
         check_key(idempotency_key, "idempotency_key")
     after = find_lane(callback, None) if callback is not None else None

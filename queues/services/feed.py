@@ -1,7 +1,7 @@
 """What comes in: the jobs of one enqueue are pulled, checked and encoded in blocks, one ahead of their writing."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -9,6 +9,7 @@ from typing import Any
 
 from queues import codec
 from queues.domain.chunking import PIECE, block_size
+from queues.domain.metadata import check_keys
 from queues.domain.payload import DEFAULT_RULES, PayloadError, PayloadRules
 from queues.domain.records import EnqueueLimit
 from queues.domain.states import Priority
@@ -181,6 +182,19 @@ def check_key(key: Any, place: str) -> str:
     if not isinstance(key, str) or not 1 <= len(key) <= 200 or "\0" in key or not _encodable(key):
         raise EnqueueError(f"{place}: a unique key is text of 1 to 200 characters, not {key!r:.60}")
     return key
+
+
+def metadata_text(metadata: Mapping[str, Any] | None) -> str:
+    """The JSON text of a batch's metadata. Raises `EnqueueError` naming the place."""
+    if not isinstance(metadata or {}, Mapping):
+        raise EnqueueError("metadata: an object is needed")
+    found = dict(metadata or {})
+    try:
+        text = codec.encode(found, DEFAULT_RULES)
+        check_keys(found)
+    except PayloadError as error:
+        raise EnqueueError(f"metadata: {error}") from None
+    return text
 
 
 def check_text(value: Any, place: str, longest: int) -> str:

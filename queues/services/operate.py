@@ -14,11 +14,14 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from queues import store
+from queues.domain.batch_deeds import DONE as BATCHES_DONE
+from queues.domain.batch_deeds import BatchAction
 from queues.domain.operating import DEEDS, Action
-from queues.domain.states import Priority
-from queues.models import AuditEntry, DeadLetter, Operation, OperationItem, Queue
-from queues.services import audit, delete, finish
-from queues.services.operation_round import DONE, Round
+from queues.models import AuditEntry, DeadLetter, Operation, OperationItem
+from queues.services import archived_round, audit, delete, finish, operate_batches
+from queues.services.operation_round import DONE as JOBS_DONE
+from queues.services.operation_round import Round
+from queues.services.operation_wish import parse, select
 from queues.services.selection import MOST, OperationRefused, Selection
 
 log = logging.getLogger(__name__)
@@ -30,50 +33,17 @@ ROUND = 500
 RING_SECONDS = 3.0
 # Operations that one ring goes through.
 MOST_RUNNING = 1_000
+DONE = JOBS_DONE | BATCHES_DONE
+UNDOABLE = (Action.DELETE, Action.DELETE_DEAD, BatchAction.DELETE)
 # Selections up to this size are worked off by the caller, larger ones in the background.
 AT_ONCE = 1_000
+# Each batch is a round, and some are long: after this time the rest is left to the background.
+BATCHES_SECONDS = 5.0
 
 
 def matching(selection: dict[str, Any]) -> QuerySet[DeadLetter]:
     """The dead letters that a selection means. Raises `OperationRefused` for an unusable one."""
     return Selection(selection, state="dead").letters()
-
-
-def parse(action: str, options: dict[str, Any] | None = None) -> tuple[Action, dict[str, Any]]:
-    """An action and what else it needs: `priority` (a name or number) or `queue` (a name)."""
-    try:
-        found = Action(action)
-    except ValueError:
-        raise OperationRefused(f"unknown action {action!r}") from None
-    given = options or {}
-    wanted = DEEDS[found].option
-    if set(given) - {wanted}:
-        raise OperationRefused(f"{found}: {', '.join(sorted(set(given) - {wanted}))} says nothing here")
-    if wanted and wanted not in given:
-        raise OperationRefused(f"{found}: which {wanted}?")
-    if wanted == "priority":
-        return found, {"priority": _priority(given["priority"])}
-    if wanted == "queue":
-        queue = Queue.objects.filter(name=str(given["queue"]).replace("\0", "")).first()
-        if queue is None:
-            raise OperationRefused(f"unknown queue {given['queue']!r}")
-        return found, {"queue": queue.name, "queue_id": queue.pk}
-    return found, {}
-
-
-def select(action: Action, selection: dict[str, Any]) -> Selection:
-    """What a selection means for an action. Raises `OperationRefused`."""
-    return Selection(
-        selection, state=DEEDS[action].state, letters_only=action in (Action.RETRY_DEAD, Action.DELETE_DEAD)
-    )
-
-
-def _priority(given: Any) -> int:
-    named = {priority.label: priority.value for priority in Priority}
-    number = named.get(str(given).lower(), given)
-    if number not in named.values():
-        raise OperationRefused(f"priority: {given!r} is not one of {', '.join(named)}")
-    return int(number)
 
 
 def start(
@@ -89,6 +59,38 @@ def start(
 
     Up to 1,000 are worked off before this returns; more in the background. Raises `OperationRefused`.
     """
+    operation = begin(action, selection, actor, source, reason, options)
+    return work_off(operation)
+
+
+def work_off(operation: Operation) -> Operation:
+    """Do the rounds of an operation that has just begun, if they are few; the rest is done in the background."""
+    of_batches = operation.action in set(BatchAction)
+    until = monotonic() + BATCHES_SECONDS
+    try:
+        while operation.total <= AT_ONCE and advance(operation_id=operation.pk):
+            if of_batches and monotonic() > until:
+                break
+    except store.DATABASE_ERRORS as error:
+        if not store.held_up(error) or store.in_transaction():
+            raise
+        log.warning("operation %s goes on in the background: %s", operation.pk, error)
+    operation.refresh_from_db()
+    if operation.action == BatchAction.RETRY:
+        for begun in Operation.objects.filter(pk__in=operate_batches.begun(operation).values(), state="running"):
+            work_off(begun)
+    return operation
+
+
+def begin(
+    action: str,
+    selection: dict[str, Any],
+    actor: str,
+    source: str,
+    reason: str,
+    options: dict[str, Any] | None = None,
+) -> Operation:
+    """Freeze a selection and note who wants what with it; the rounds are still to be done."""
     verb, settled = parse(action, options)
     deed = DEEDS[verb]
     meant = select(verb, selection)
@@ -116,29 +118,40 @@ def start(
             jobs=total,
             **{name: settled[name] for name in ("priority", "queue") if name in settled},
         )
-        Operation.objects.filter(pk=operation.pk).update(total=total, audit_id=entry.pk)
-    while total <= AT_ONCE and advance(operation_id=operation.pk):
-        pass
-    operation.refresh_from_db()
+        operation.total, operation.audit_id = total, entry.pk
+        operation.save(update_fields=["total", "audit_id"])
     return operation
 
 
 def undo(*, operation_id: int, actor: str, source: str, reason: str = "") -> Operation:
-    """Bring back what an operation has deleted, as far as it is still in the trash. Raises `OperationRefused`."""
-    found = Operation.objects.filter(pk=operation_id).first()
-    if found is None:
-        raise OperationRefused(f"unknown operation {operation_id}")
-    if found.action not in (Action.DELETE, Action.DELETE_DEAD):
-        raise OperationRefused("only a deletion can be undone")
-    if found.state == "running":
-        raise OperationRefused(f"operation {operation_id} still runs: stop it first")
-    return start(
-        action=Action.RESTORE.value,
-        selection={"operation": operation_id},
-        actor=actor,
-        source=source,
-        reason=reason or f"undo of operation {operation_id}",
-    )
+    """Bring back what an operation has deleted, as far as it is still in the trash; the operation that does it.
+
+    One that still runs is stopped by that: its present round is waited for, and no other follows, so that what is
+    deleted is known, and all of it comes back. Where nothing was deleted yet it is only stopped, and comes back itself.
+    Undone twice at a time, it is one undoing. Raises `OperationRefused`.
+    """
+    why = reason or f"undo of operation {operation_id}"
+
+    def work() -> Operation:
+        with transaction.atomic():
+            found = Operation.objects.select_for_update(no_key=True).filter(pk=operation_id).first()
+            if found is None:
+                raise OperationRefused(f"unknown operation {operation_id}")
+            if found.action not in UNDOABLE:
+                raise OperationRefused("only a deletion can be undone")
+            backs = Operation.objects.filter(action__in=(Action.RESTORE, BatchAction.RESTORE), state="running")
+            again = backs.filter(selection={"operation": operation_id}).first()
+            if again is not None:
+                return again
+            if found.state == "running":
+                _stop(found, actor, source)
+                if not found.changed:
+                    return found
+            if found.action == BatchAction.DELETE:
+                return operate_batches.begin_undo(found, actor=actor, source=source, reason=why)
+            return begin(Action.RESTORE.value, {"operation": operation_id}, actor, source, why)
+
+    return work_off(store.repeated(work))
 
 
 def advance_all() -> int:
@@ -167,17 +180,22 @@ def cancel_operation(*, operation_id: int, actor: str = "", source: str = "") ->
         operation = Operation.objects.select_for_update(no_key=True).filter(pk=operation_id, state="running").first()
         if operation is None:
             return False
-        _end(operation, "cancelled", by=actor)
-        if actor:
-            audit.record(
-                actor=actor,
-                source=source,
-                action="stop operation",
-                target=f"operation {operation_id}",
-                changed=operation.changed,
-                skipped=operation.skipped,
-            )
+        _stop(operation, actor, source)
     return True
+
+
+def _stop(operation: Operation, actor: str, source: str) -> None:
+    """End an operation that the caller's transaction holds, and of which no round goes on for that reason."""
+    _end(operation, "cancelled", by=actor)
+    if actor:
+        audit.record(
+            actor=actor,
+            source=source,
+            action="stop operation",
+            target=f"operation {operation.pk}",
+            changed=operation.changed,
+            skipped=operation.skipped,
+        )
 
 
 def advance(*, operation_id: int) -> bool:
@@ -207,11 +225,13 @@ def _advance(operation_id: int, touched: set[int]) -> bool:
         if operation.action == delete.ACTION:
             return delete.delete_round(operation=operation)
         items = OperationItem.objects.filter(operation_id=operation_id, outcome="").order_by("job_id")
-        jobs = list(items.filter(job_id__gt=operation.cursor).values_list("job_id", flat=True)[:ROUND])
+        batches = operation.action in set(BatchAction)
+        most = operate_batches.ROUND if batches else ROUND
+        jobs = list(items.filter(job_id__gt=operation.cursor).values_list("job_id", flat=True)[:most])
         if not jobs:
             return _pass_ended(operation, left=items.exists())
-        work = Round(operation, jobs)
-        for outcome, done in work.make().items():
+        made = operate_batches.make(operation, jobs, touched) if batches else _make(operation, jobs, touched)
+        for outcome, done in made.items():
             items.filter(job_id__in=done).update(outcome=outcome)
             changed = outcome in DONE
             operation.changed += len(done) if changed else 0
@@ -219,8 +239,18 @@ def _advance(operation_id: int, touched: set[int]) -> bool:
             operation.outcomes[outcome] = operation.outcomes.get(outcome, 0) + len(done)
         operation.cursor = jobs[-1]
         operation.save(update_fields=["changed", "skipped", "outcomes", "cursor"])
-        touched |= work.touched
         return True
+
+
+def _make(operation: Operation, jobs: list[int], touched: set[int]) -> dict[str, list[int]]:
+    """One round with jobs: these by outcome."""
+    if operation.action == Action.UNARCHIVE:
+        who = {"actor": operation.actor, "source": operation.source, "reason": operation.reason}
+        return archived_round.make(jobs=jobs, who=who)
+    work = Round(operation, jobs)
+    made = work.make()
+    touched |= work.touched
+    return made
 
 
 def _pass_ended(operation: Operation, *, left: bool) -> bool:

@@ -285,7 +285,9 @@ class Round:
         working = [lane for lane in lanes if lane.state != ChunkState.PARKED]
         if self.action in (*_RETRY, Action.RESTORE):
             numbers = {lane.batch for lane in working if lane.batch is not None}
-            reopen(batches=numbers | self._parents(numbers))
+            asker = self.operation
+            who = {"actor": asker.actor, "source": asker.source, "reason": asker.reason}
+            reopen(batches=numbers | self._parents(numbers), **who)
         for queue in sorted({lane.queue for lane in working}):
             announce.announce(queue_id=queue)
         if self.action in _DELETE:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from queues import store
 from queues.models import ArchivedJob, Job, Queue
+from queues.services import delete
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def ensure(*, ranges: Iterable[tuple[int, int]]) -> None:
     numbers = sorted({n for low, high in ranges for n in range(low // SIZE, high // SIZE + 1)})
     for (number,) in store.rows("missing_partitions", numbers=numbers):
         with store.atomic(), store.lock_timeout(LOCK_MS * 5):
-            store.row("set_partition", number=number, size=SIZE, before="")
+            store.row("set_partition", number=number, size=SIZE, before="", kept=[])
             store.run("create_partition")
         log.info("partition %s of the archive was made", number)
 
@@ -31,19 +32,22 @@ def existing() -> dict[int, int]:
 
 
 def over(*, before: datetime) -> list[int]:
-    """The partitions whose newest job ended before a time. One into which jobs may still fall is not among them."""
+    """The partitions whose newest job ended before a time, with none of a batch in the trash. One into which jobs may
+    still fall is not among them."""
+    kept = list(delete.trashed())
     queues = list(Queue.objects.values_list("pk", flat=True))
     newest = Job.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    return [number for number in existing() if not _in_use(number, queues, before, newest)]
+    return [number for number in existing() if not _in_use(number, queues, kept, before, newest)]
 
 
 def drop(*, before: datetime) -> list[int]:
-    """Drop the partitions whose newest job ended before a time; returns their numbers."""
+    """Drop the partitions whose newest job ended before a time, with none of a batch in the trash; their numbers."""
     wanted = over(before=before)
     for number in wanted:
         try:
             with store.atomic(), store.lock_timeout(LOCK_MS):
-                store.row("set_partition", number=number, size=SIZE, before=before.isoformat())
+                kept = list(delete.trashed())
+                store.row("set_partition", number=number, size=SIZE, before=before.isoformat(), kept=kept)
                 store.run("drop_partition")
         except store.LockTimeout:
             log.info("partition %s of the archive is in use; the next purge tries again", number)
@@ -51,9 +55,11 @@ def drop(*, before: datetime) -> list[int]:
     return [number for number in wanted if number not in left]
 
 
-def _in_use(number: int, queues: list[int], before: datetime, newest: int) -> bool:
+def _in_use(number: int, queues: list[int], kept: list[int], before: datetime, newest: int) -> bool:
     rows = ArchivedJob.objects.filter(pk__gte=number * SIZE, pk__lt=(number + 1) * SIZE)
     if any(rows.filter(queue=queue, finished_at__gte=before).exists() for queue in queues):
+        return True
+    if kept and rows.filter(batch_id__in=kept).exists():
         return True
     # Empty, but the newest jobs would soon want it again.
     return newest < (number + 1) * SIZE and not rows.exists()

@@ -8,17 +8,30 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet, Sum
 
 from queues import store
-from queues.domain.operating import ADDING, GONE, PENDING, RUNNING, SAME, STOPPING, Action, command_line, why_not
+from queues.domain.operating import (
+    ADDING,
+    GONE,
+    IN_TRASH,
+    PENDING,
+    RUNNING,
+    SAME,
+    STOPPING,
+    Action,
+    command_line,
+    why_not,
+)
 from queues.domain.states import BatchState, ChunkState, JobState
-from queues.models import Batch, Chunk
+from queues.models import Batch, Chunk, Operation
 from queues.selectors.clock import database_now
 from queues.selectors.expressions import UNENDED
-from queues.services import operate
+from queues.services import delete, operation_wish
 from queues.services.selection import Selection
 
 # Rows that one count may read; with more, the number is the least there can be.
 LETTERS = 1_000_000
 CHUNKS = 20_000
+# Batches that take no work back, of which a preview counts the jobs.
+FLAWED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +68,16 @@ def preview(
 
     Raises `OperationRefused` for what makes no sense.
     """
-    verb, settled = operate.parse(action, options)
+    verb, settled = operation_wish.parse(action, options)
     bounded = dict(selection)
     if "job_ids" not in selection and "operation" not in selection:
         bounded.setdefault("until", (until or database_now()).isoformat())
         bounded.setdefault("top", max(1, int(store.one("last_job"))) if top is None else top)
-    meant = operate.select(verb, bounded)
-    if meant.named and not meant.letters_only:
+    meant = operation_wish.select(verb, bounded)
+    if meant.named and not meant.rows_only:
         total, flaws, exact = _named(verb, meant.named, settled)
-    elif meant.state == "dead":
-        total, flaws, exact = _counted(meant.letters(), adding=verb in ADDING)
-    elif meant.state == "trashed":
-        total, flaws, exact = _counted(meant.trashed(), adding=verb in ADDING)
+    elif (rows := meant.rows()) is not None:
+        total, flaws, exact = _counted(rows, verb)
     else:
         total, flaws, exact = _pending(meant)
     return Preview(verb, total, flaws, exact, bounded, settled)
@@ -89,13 +100,19 @@ def _named(action: Action, jobs: list[int], options: dict[str, Any]) -> tuple[in
     return len(jobs), {why: count for why, count in sorted(flaws.items()) if count}, True
 
 
-def _counted(rows: "QuerySet[Any]", *, adding: bool) -> tuple[int, dict[str, int], bool]:
+def _counted(rows: "QuerySet[Any]", action: Action) -> tuple[int, dict[str, int], bool]:
     total = rows.order_by()[: LETTERS + 1].count()
     flaws = {}
-    if adding:
+    if action in ADDING:
         stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="").values_list("pk", flat=True)
-        if numbers := list(stopping[:1_000]):
+        if numbers := list(stopping[:FLAWED]):
             flaws[STOPPING] = rows.filter(batch_id__in=numbers).count()
+    if action is Action.UNARCHIVE:
+        deletions = Operation.objects.filter(action=delete.ACTION, state="running").order_by("-pk")
+        gone = [selection["batch"] for selection in deletions.values_list("selection", flat=True)[:FLAWED]]
+        if gone:
+            members = Batch.objects.filter(Q(pk__in=gone) | Q(parent__in=gone)).exclude(state=BatchState.RUNNING)
+            flaws[IN_TRASH] = rows.filter(batch_id__in=list(members.values_list("pk", flat=True))).count()
     return min(total, LETTERS), {why: count for why, count in flaws.items() if count}, total <= LETTERS
 
 

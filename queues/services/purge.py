@@ -1,5 +1,7 @@
 """Dropping what is past its retention, in bounded rounds; every table has one.
 
+What a batch in the trash has in the archive, its chunks and itself stay until it is restored or removed.
+
 The archive goes by whole partitions, once nothing in one is kept any more. Rows go one by one where their queue keeps
 them less long than another, or where a partition takes much longer to get over than it is worth waiting for.
 """
@@ -31,7 +33,7 @@ from queues.models import (
     Worker,
 )
 from queues.selectors.clock import database_now
-from queues.services import partitions
+from queues.services import delete, partitions
 
 # Keys of one look, and rows of one transaction.
 LOOK = 50_000
@@ -161,6 +163,7 @@ class _Past:
     def rows(self) -> "QuerySet[ArchivedJob]":
         """The jobs."""
         found = ArchivedJob.objects.filter(queue=self.queue, finished_at__lt=self.before)
+        found = found.exclude(batch_id__in=delete.trashed())
         return found if self.outcomes is None else found.filter(outcome__in=self.outcomes)
 
 
@@ -203,7 +206,9 @@ def _purge_archived(past: _Past, pace: _Pace) -> int:
     outcomes = None if past.outcomes is None else list(past.outcomes)
 
     def remove(jobs: list[Any]) -> int:
-        return int(store.one("purge_archived", jobs=jobs, queue=past.queue, before=past.before, outcomes=outcomes))
+        kept = list(delete.trashed())
+        asked = {"queue": past.queue, "before": past.before, "outcomes": outcomes}
+        return int(store.one("purge_archived", jobs=jobs, **asked, kept=kept))
 
     return _in_rounds("archived jobs", lambda: past.rows().order_by("finished_at", "pk"), remove, pace)
 
@@ -216,7 +221,7 @@ def _batches(now: datetime) -> Iterator["QuerySet[Batch]"]:
     for queue, keep in Queue.objects.values_list("pk", "purge_after"):
         before = _before(now, keep)
         over = Batch.objects.filter(queue=queue, finished_at__lt=before).exclude(state=BatchState.RUNNING)
-        whole = over.exclude(Exists(left)).exclude(Exists(kept)).exclude(Exists(parts))
+        whole = over.exclude(pk__in=delete.trashed()).exclude(Exists(left)).exclude(Exists(kept)).exclude(Exists(parts))
         # As long as a parent is kept, its parts are: its total is theirs.
         yield whole.filter(parent=None)
         yield whole.filter(parent__finished_at__lt=before).exclude(parent__state=BatchState.RUNNING)

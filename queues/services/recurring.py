@@ -98,14 +98,19 @@ def enable_recurring(*, name: str, enabled: bool, actor: str, source: str, reaso
             audit.record(actor=actor, source=source, action=action, target=f"recurring {name}"[:200], reason=reason)
 
 
-def run_recurring(*, name: str, actor: str, source: str, reason: str = "") -> Batch:
-    """Make its batch now, apart from its schedule. Raises `RecurringRefused`, also for what its source raises, or
-    `EnqueueError`.
+def run_recurring(*, name: str, actor: str, source: str, reason: str = "", idempotency_key: str | None = None) -> Batch:
+    """Make its batch now, apart from its schedule; with an `idempotency_key` that has a batch already, return that.
+
+    Raises `RecurringRefused`, also for what its source raises, or `EnqueueError`.
     """
     with store.atomic():
         row = _held(name)
+        # Its source may have other jobs by now: so the key is asked before it, and the row is held meanwhile.
+        made = Batch.objects.filter(idempotency_key=idempotency_key).first() if idempotency_key else None
+        if made is not None:
+            return made
         try:
-            batch = make_batch(row, created_by=actor)
+            batch = make_batch(row, created_by=actor, idempotency_key=idempotency_key)
         except (EnqueueError, *store.DATABASE_ERRORS):
             raise
         except Exception as error:
@@ -118,7 +123,7 @@ def run_recurring(*, name: str, actor: str, source: str, reason: str = "") -> Ba
         return batch
 
 
-def make_batch(row: Recurring, *, created_by: str) -> Batch | None:
+def make_batch(row: Recurring, *, created_by: str, idempotency_key: str | None = None) -> Batch | None:
     """Enqueue the batch of a schedule; None where its source has nothing.
 
     Raises `EnqueueError`, and whatever the source raises.
@@ -145,6 +150,7 @@ def make_batch(row: Recurring, *, created_by: str) -> Batch | None:
         failure_mode=row.failure_mode,
         split=large,
         created_by=created_by,
+        idempotency_key=idempotency_key,
     )
 
 

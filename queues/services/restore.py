@@ -1,7 +1,7 @@
 """Bringing archived jobs back: out of the archive, into new ready chunks, in one transaction."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -54,7 +54,7 @@ def restore(
 
     def work() -> RestoreResult:
         with store.atomic():
-            result = _restore(wanted)
+            result = _restore(wanted, {"actor": actor, "source": source, "reason": reason})
             audit.record(
                 actor=actor, source=source, action="restore jobs", target=target, reason=reason, jobs=result.jobs
             )
@@ -81,24 +81,34 @@ def _of_batch(batch: int) -> list[int]:
     return sorted(numbers)
 
 
-def _restore(numbers: list[int]) -> RestoreResult:
+def _restore(numbers: list[int], who: Mapping[str, str]) -> RestoreResult:
     rows = list(ArchivedJob.objects.filter(pk__in=numbers).order_by("pk"))
     if missing := sorted(set(numbers) - {row.pk for row in rows}):
         raise RestoreRefused(f"not in the archive: {_jobs_in_words(missing)}")
     batches = _hold_batches({row.batch_id for row in rows if row.batch_id is not None})
     _check_queues({row.queue_id for row in rows})
-    _leave_chunks(rows)
+    leave_chunks(rows)
+    chunks = bring_back(rows, batches=batches, who=who)
+    return RestoreResult(len(numbers), chunks, batches)
+
+
+def bring_back(rows: Sequence[ArchivedJob], *, batches: Collection[int], who: Mapping[str, str]) -> list[int]:
+    """Move archived jobs, whose chunks have let them go, into new ready chunks; these chunks.
+
+    The caller's transaction holds `batches`, theirs and the parents of these, which run again because `who` (actor,
+    source, reason) wants it. Raises `RestoreRefused` when some are not there any more.
+    """
     lanes: defaultdict[_Lane, list[ArchivedJob]] = defaultdict(list)
     for row in rows:
         lanes[(row.queue_id, row.batch_id, row.handler, row.priority)].append(row)
     chunks = _new_chunks(lanes)
-    moved = store.run("restore_jobs", jobs=numbers, chunks=[chunks[number] for number in numbers])
-    if moved != len(numbers):
+    moved = store.run("restore_jobs", jobs=list(chunks), chunks=list(chunks.values()))
+    if moved != len(rows):
         raise RestoreRefused("somebody else is restoring or purging some of these jobs")
-    reopen(batches=batches)
+    reopen(batches=batches, **who)
     for queue in sorted({row.queue_id for row in rows}):
         announce.announce(queue_id=queue)
-    return RestoreResult(len(numbers), sorted(set(chunks.values())), batches)
+    return sorted(set(chunks.values()))
 
 
 def _hold_batches(numbers: set[int]) -> list[int]:
@@ -121,7 +131,7 @@ def _check_queues(numbers: set[int]) -> None:
         raise RestoreRefused("the queue of some of these jobs is not there any more")
 
 
-def _leave_chunks(rows: list[ArchivedJob]) -> None:
+def leave_chunks(rows: Sequence[ArchivedJob]) -> None:
     """Take the jobs out of the counts of the chunks in which they ended."""
     succeeded: Counter[int] = Counter()
     others: Counter[int] = Counter()

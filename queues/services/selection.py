@@ -2,7 +2,8 @@
 
 A selection is a small document: `job_ids`; or `operation`, what that one has deleted; or a `state` with any of `batch`
 (with its parts), `queue` (a name), `handler`, `fingerprint`, `reason`, `text` (in a dead letter's error), `since` and
-`until` (times as ISO text), all of which must match; or, with a state only, all of it (`all`). `until` and `top`, the
+`until` (times as ISO text), all of which must match; of archived jobs also `outcome`, and `before`, the end of the span
+that `since` begins, both about their end; or, with a state only, all of it (`all`). `until` and `top`, the
 highest job id, are its upper bound: what appeared after somebody was told the number is not meant.
 """
 
@@ -13,8 +14,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from queues import store
-from queues.domain.operating import PENDING
-from queues.models import Batch, DeadLetter, OperationItem, Queue, TrashedJob
+from queues.domain.operating import ARCHIVED, PENDING
+from queues.domain.states import Outcome
+from queues.models import ArchivedJob, Batch, DeadLetter, OperationItem, Queue, TrashedJob
 from queues.selectors.clock import database_now
 from queues.selectors.dead_letters import error_text
 
@@ -22,10 +24,11 @@ from queues.selectors.dead_letters import error_text
 MOST = 1_000_000
 MOST_NAMED = 10_000
 NO_TOP = 2**63 - 1
-STATES = ("dead", "trashed", PENDING, "waiting", "scheduled", "retrying", "held")
+STATES = ("dead", "trashed", PENDING, "waiting", "scheduled", "retrying", "held", ARCHIVED)
 _FILTERS = {
     "dead": {"batch", "queue", "handler", "fingerprint", "reason", "text", "since"},
     "trashed": {"batch", "queue", "handler"},
+    ARCHIVED: {"batch", "queue", "handler", "outcome", "since", "before"},
 }
 _TEXTS = ("queue", "handler", "fingerprint", "reason", "text")
 _BOUNDS = {"until", "top", "state"}
@@ -38,14 +41,15 @@ class OperationRefused(ValueError):
 class Selection:
     """A selection that makes sense. Raises `OperationRefused` for one that does not."""
 
-    def __init__(self, document: dict[str, Any], *, state: str, letters_only: bool = False) -> None:
+    def __init__(self, document: dict[str, Any], *, state: str, rows_only: bool = False) -> None:
         self.document = document
-        self.letters_only = letters_only
+        self.rows_only = rows_only
         self.state = document.get("state", state)
         self.named: list[int] = []
         self.filters = {name: value for name, value in document.items() if name not in {*_BOUNDS, "all"}}
         self.until = _moment(document, "until")
         self.since = _moment(document, "since")
+        self.before = _moment(document, "before")
         self.top = _number(document, "top") if "top" in document else NO_TOP
         self._check()
 
@@ -68,6 +72,8 @@ class Selection:
             raise OperationRefused("queue and fingerprint are text without NUL")
         if "batch" in self.filters:
             self.filters["batch"] = _number(self.document, "batch")
+        if self.filters.get("outcome", Outcome.DEAD) not in list(Outcome):
+            raise OperationRefused(f"outcome: {self.filters['outcome']!r} is not one of {', '.join(Outcome)}")
 
     def _check_named(self) -> None:
         if not self.document["job_ids"]:
@@ -122,12 +128,30 @@ class Selection:
         """The deleted jobs that are meant."""
         rows = self._filtered(TrashedJob.objects.all())
         if "operation" in self.filters:
-            rows = rows.filter(
-                pk__in=OperationItem.objects.filter(operation=self.filters["operation"], outcome="deleted").values(
-                    "job_id"
-                )
-            )
+            # What was brought back since, and deleted once more by somebody else, is not meant.
+            items = OperationItem.objects.filter(operation=self.filters["operation"], outcome="deleted")
+            rows = rows.filter(pk__in=items.values("job_id"), operation_id=self.filters["operation"])
         return rows if self.until is None else rows.filter(deleted_at__lte=self.until)
+
+    def archived(self) -> "QuerySet[ArchivedJob]":
+        """The archived jobs that are meant."""
+        rows = self._filtered(ArchivedJob.objects.all())
+        if not self.named and not {"batch", "queue"} & set(self.filters):
+            # As the list reads it: an index begins with the queue.
+            rows = rows.filter(queue__in=list(Queue.objects.values_list("pk", flat=True)))
+        if "outcome" in self.filters:
+            rows = rows.filter(outcome=self.filters["outcome"])
+        if self.since is not None:
+            rows = rows.filter(finished_at__gte=self.since)
+        if self.before is not None:
+            rows = rows.filter(finished_at__lt=self.before)
+        return rows if self.until is None else rows.filter(archived_at__lte=self.until)
+
+    def rows(self) -> "QuerySet[Any] | None":
+        """The rows that are meant, whose keys are ids of jobs; None for jobs that are found by their chunks."""
+        found: dict[str, Callable[[], QuerySet[Any]]]
+        found = {"dead": self.letters, "trashed": self.trashed, ARCHIVED: self.archived}
+        return found[self.state]() if self.state in found else None
 
     def _filtered(self, rows: "QuerySet[Any]") -> "QuerySet[Any]":
         if self.named:
@@ -141,12 +165,11 @@ class Selection:
 
     def freeze(self, *, operation: int) -> int:
         """Write the jobs as items of an operation, in its transaction; how many. `MOST` + 1 means too many."""
-        if self.named and not self.letters_only:
+        if self.named and not self.rows_only:
             items = [OperationItem(operation_id=operation, job_id=job) for job in self.named]
             return len(OperationItem.objects.bulk_create(items))
-        frozen: dict[str, Callable[[], QuerySet[Any]]] = {"dead": self.letters, "trashed": self.trashed}
-        if self.state in frozen:
-            return store.freeze(operation, frozen[self.state]().values("job_id")[: MOST + 1])
+        if (rows := self.rows()) is not None:
+            return store.freeze(operation, rows.values("pk")[: MOST + 1])
         return store.run(
             "freeze_pending",
             operation=operation,

@@ -21,6 +21,11 @@ MOST_BEFORE = 1_000
 MAKE_STEP = "queues.make_step"
 
 
+def step_key(batch: int) -> str:
+    """The idempotency key of the batch that is made of a batch's results: it is made once."""
+    return f"step after batch {batch}"
+
+
 class HoldFirst(Exception):
     """Batches have to be locked before those that the transaction already holds: begin again with them."""
 

@@ -17,6 +17,7 @@ from queues.domain.stages import fits
 from queues.domain.states import AfterPolicy
 from queues.models import Batch, Chunk
 from queues.selectors.clock import database_now
+from queues.services import stages
 from queues.services.enqueue import enqueue_batch
 
 
@@ -27,17 +28,21 @@ class StepRefused(ValueError):
 def make_step(*, batch: int) -> int | None:
     """Make the next step of a batch that has ended; returns the batch that it is.
 
-    None, and nothing is made, when the batch runs again (its next end comes here too), is gone, or has no results.
-    Raises `StepRefused` when results are kept no longer, `EnqueueError` when the queue takes no more.
+    None, and nothing is made, when the batch runs again (its next end comes here too) or has no results.
+    Raises `StepRefused` when it is gone or its results are kept no longer, `EnqueueError` when the queue takes no more.
     """
-    key = f"step after batch {batch}"
+    key = stages.step_key(batch)
     with store.atomic():
         # Shared, so that it is not reopened meanwhile; and before the question whether the step is there.
         store.rows("lock_batches_share", batches=[batch])
         made = Batch.objects.filter(idempotency_key=key).values_list("pk", flat=True).first()
         source = Batch.objects.select_related("queue", "then_queue").filter(pk=batch).first()
-        if made is not None or source is None or not fits(source.after_policy, source.state):
+        if made is not None:
             return made
+        if source is None:
+            raise StepRefused(f"batch {batch} is not there any more: nothing can be made of its results")
+        if not fits(source.after_policy, source.state):
+            return None
         _check_kept(source)
         items = _items(source)
         first = next(items, None)

@@ -1,8 +1,10 @@
--- Removes archived jobs, and what is recorded of them; those that were restored meanwhile stay. How many.
+-- Removes archived jobs, and what is recorded of them; those that were restored meanwhile stay, and those of batches that
+-- are `kept`. How many.
 WITH gone AS MATERIALIZED (
     DELETE FROM queues_archivedjob
     WHERE id = ANY(%(jobs)s::bigint[]) AND queue_id = %(queue)s::bigint AND finished_at < %(before)s::timestamptz
       AND (%(outcomes)s::text[] IS NULL OR outcome = ANY(%(outcomes)s::text[]))
+      AND (batch_id = ANY(%(kept)s::bigint[])) IS NOT TRUE
     RETURNING id
 ),
 tries AS (

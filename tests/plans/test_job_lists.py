@@ -13,7 +13,9 @@ from queues import store
 from queues.domain.states import JobState
 from queues.selectors import archived_jobs, job_detail, job_history, job_lists, job_totals
 from queues.selectors.archived_jobs import ArchivedQuery
+from queues.selectors.clock import database_now
 from queues.selectors.job_lists import JobQuery, Place
+from queues.services.preview import preview
 from tests.plans.conftest import World
 from tests.plans.plan import LARGE, Plan
 
@@ -135,7 +137,7 @@ def test_one_job_is_found_by_its_number(world: World, monkeypatch: pytest.Monkey
 
 
 def test_the_archive_is_walked_by_queue_and_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.row("set_partition", number=80, size=5_000_000, before="")
+    store.row("set_partition", number=80, size=5_000_000, before="", kept=[])
     store.run("create_partition")
     with connection.cursor() as cursor:
         cursor.execute(
@@ -148,4 +150,10 @@ def test_the_archive_is_walked_by_queue_and_end(world: World, monkeypatch: pytes
     for query in (ArchivedQuery(), ArchivedQuery(queue="queue-3"), ArchivedQuery(batch=7)):
         for plan in plans(lambda query=query: archived_jobs.archived_page(query), monkeypatch):  # type: ignore[misc]
             assert "" not in plan.indexes(table)
+            assert plan.pages < 5_000
+    # All that match a filter, counted before they are restored.
+    lately = (database_now() - timedelta(minutes=10)).isoformat()
+    for selection in ({"queue": "queue-3", "since": lately}, {"batch": 7}, {"since": lately, "outcome": "succeeded"}):
+        for plan in plans(lambda given=selection: preview(action="unarchive", selection=given), monkeypatch):  # type: ignore[misc]
+            assert "" not in plan.indexes(table), selection
             assert plan.pages < 5_000

@@ -1,9 +1,14 @@
 """The statements of stages and results on a million chunks and jobs."""
 
+from datetime import timedelta
+
 import pytest
 
+from queues.selectors.clock import database_now
+from queues.services import delete_check
 from tests.plans.conftest import World
 from tests.plans.plan import Plan
+from tests.plans.test_console import plans
 
 pytestmark = pytest.mark.django_db
 
@@ -30,3 +35,9 @@ def test_a_page_of_payloads_is_a_range_of_the_key(world: World) -> None:
     plan = Plan.of("payload_page", lows=[1, 10_001], highs=[1_001, 11_001])
     assert plan.indexes("queues_job") == {"queues_job_pkey"}
     assert plan.rows <= 12_000
+
+
+def test_the_job_that_is_to_make_a_step_is_looked_for_where_it_was_written(world: World) -> None:
+    plan = plans(lambda: delete_check.making(database_now() - timedelta(days=3)))[-1]
+    assert plan.indexes("queues_chunk") == {"chunk_created"}
+    assert plan.rows <= 200  # of a million chunks, those of one minute

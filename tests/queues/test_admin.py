@@ -42,6 +42,12 @@ def boss(client: Client) -> Client:
     return client
 
 
+def test_the_admin_bears_the_name_of_the_console(boss: Client) -> None:
+    shown = boss.get(reverse("admin:index")).content.decode()
+    assert "batchconsole admin" in shown
+    assert "Django administration" not in shown
+
+
 @pytest.fixture
 def rows() -> Batch:
     """Something in every table."""

@@ -236,6 +236,8 @@ def test_batches_are_found_by_their_metadata() -> None:
     assert listed(("n", "5")) == [us.pk, eu.pk]
     assert listed(("n", "5"), ("region", "us")) == [us.pk]
     assert listed(("region", "NaN")) == listed(("other", "eu")) == []
+    longest = enqueue_batch(do, [{}], metadata={"ü" * 200: "x"})
+    assert [row.id for row in find_batches(metadata={"ü" * 200: "x"})] == [longest.pk]
 
 
 def test_the_command_shows_the_digest() -> None:

@@ -25,23 +25,22 @@ from queues.models import (
     Run,
 )
 from queues.selectors.batches import batch_counts
-from queues.services import cancel, delete, operate
+from queues.services import cancel, delete, operate, steps
 from queues.services.archive import archive, restore
 from queues.services.delete import DeleteRefused, delete_batch
 from queues.services.enqueue import EnqueueError, add_jobs, enqueue, enqueue_batch, seal
 from tests.checker import assert_sound
-from tests.queues.commanding import command
 from tests.queues.working import do, drain, leased, make_queue
 
 pytestmark = pytest.mark.django_db
 OF_JOBS = (Job, ArchivedJob, Attempt, DeadLetter, JobKey, JobResult)
 
 
-def _rows() -> dict[str, list[Any]]:
+def rows_of_all() -> dict[str, list[Any]]:
     return {model.__name__: list(model.objects.order_by("pk").values_list()) for model in (*OF_JOBS, Chunk, Batch)}
 
 
-def _world() -> Batch:
+def a_world() -> Batch:
     """Succeeded, dead and archived jobs, results, tries and keys; another batch of the same kind stays."""
     make_queue(chunk_size=3, max_attempts=1, keep_results=3600, archive_after=3600)
     batch = enqueue_batch(do, [{"n": n, **({"die": n} if n % 4 == 0 else {"value": n})} for n in range(10)], key=str)
@@ -61,12 +60,12 @@ def _delete(batch: Batch) -> Operation:
 
 def test_everything_of_it_goes_and_nothing_else() -> None:
     make_queue("other", archive_after=0)
-    batch = _world()
+    batch = a_world()
     runs = Run.objects.count()
     kept = enqueue_batch(do, [{"die": 1}, {"value": 2}], queue="other")
     single = enqueue(do, {"die": 3}, queue="other")
     drain("other")
-    before = _rows()
+    before = rows_of_all()
     operation = _delete(batch)
     assert (operation.state, operation.total, operation.changed) == ("done", 10, 10)
     assert list(Batch.objects.values_list("pk", flat=True)) == [kept.pk]
@@ -89,7 +88,7 @@ def test_everything_of_it_goes_and_nothing_else() -> None:
 
 
 def test_archived_jobs_go_too() -> None:
-    batch = _world()
+    batch = a_world()
     from queues.models import Queue
 
     Queue.objects.update(archive_after=0)
@@ -151,13 +150,87 @@ def test_one_that_another_waits_for_is_refused() -> None:
     assert _delete(batch).state == "done"
 
 
+def _ended_with_a_step_to_make() -> tuple[Batch, int]:
+    """A batch whose results become another one, by a job that has not run yet."""
+    make_queue(keep_results=3600, archive_after=3600)
+    batch = enqueue_batch(do, [{"value": 1}, {"value": 2}], then="tested.do")
+    assert drain(runs=1) == 1
+    batch.refresh_from_db()
+    assert batch.state == "completed"
+    return batch, Job.objects.get(batch=None).pk
+
+
+@pytest.mark.parametrize("keep", [None, timedelta(hours=72)])
+def test_one_whose_next_step_is_still_to_be_made_is_refused(keep: timedelta | None) -> None:
+    batch, job = _ended_with_a_step_to_make()
+    other = enqueue_batch(do, [{"value": 3}], then="tested.do", priority="high")
+    assert drain(runs=1) == 1
+    with pytest.raises(DeleteRefused, match=f"results of batch {batch.pk} is still to be made, by job {job}: wait for"):
+        delete_batch(batch_id=batch.pk, actor="ann", source="api", keep=keep)
+    assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
+    drain()
+    (step,) = Batch.objects.filter(links_before__before=batch)
+    assert (step.total, step.state) == (2, "completed")
+    assert [_delete(one).state for one in (batch, other)] == ["done", "done"]
+    assert Batch.objects.filter(pk=step.pk).exists()
+    assert_sound()
+
+
+def test_nor_is_the_step_lost_that_died_until_a_person_gives_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, job = _ended_with_a_step_to_make()
+
+    def refused(**_values: Any) -> None:
+        raise steps.StepRefused("not today")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(steps, "make_step", refused)
+        drain()
+    assert DeadLetter.objects.get().job_id == job
+    with pytest.raises(DeleteRefused, match=f"could not be made: retry or delete dead letter {job} first"):
+        _delete(batch)
+    operate.start(action="delete_dead", selection={"job_ids": [job]}, actor="ann", source="api")
+    assert _delete(batch).state == "done"
+    # Brought back and tried again, it says what has become of its batch.
+    operate.start(action="restore", selection={"job_ids": [job]}, actor="ann", source="api")
+    operate.start(action="retry_dead", selection={"job_ids": [job]}, actor="ann", source="api")
+    drain()
+    assert (
+        f"batch {batch.pk} is not there any more: nothing can be made of its results"
+        in DeadLetter.objects.get().message
+    )
+
+
+def test_a_step_that_was_cancelled_or_has_nothing_to_make_keeps_no_batch() -> None:
+    batch, job = _ended_with_a_step_to_make()
+    operate.start(action="cancel", selection={"job_ids": [job]}, actor="ann", source="api")
+    assert _delete(batch).state == "done"
+    without = enqueue_batch(do, [{}], then="tested.do")
+    drain()
+    assert _delete(without).state == "done"
+
+
+def test_a_follower_of_many_parts_is_seen(settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 2
+    make_queue()
+    first, second = enqueue_batch(do, [{}]), enqueue_batch(do, [{}], priority="low")
+    follower = enqueue_batch(do, [{}] * 5, split=True, after=[first, second])
+    assert drain(runs=1, want=1) == 1
+    first.refresh_from_db()
+    assert first.state == "completed"
+    with pytest.raises(DeleteRefused, match=f"batch {follower.pk} waits for batch {first.pk}"):
+        _delete(first)
+    drain()
+    assert _delete(first).state == "done"
+    assert_sound()
+
+
 def test_half_deleted_it_is_a_smaller_sound_batch_and_goes_on_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delete, "JOBS", 1)
-    batch = _world()
+    batch = a_world()
     operation = delete_batch(batch_id=batch.pk, actor="a", source="api")
     steps = 0
     while True:
-        before = _rows()
+        before = rows_of_all()
 
         def dying(*_args: Any, **_values: Any) -> None:
             raise KeyboardInterrupt
@@ -167,7 +240,7 @@ def test_half_deleted_it_is_a_smaller_sound_batch_and_goes_on_after_a_kill(monke
             patched.setattr(Operation, "save", dying)
             with pytest.raises(KeyboardInterrupt):
                 operate.advance(operation_id=operation.pk)
-        assert _rows() == before
+        assert rows_of_all() == before
         more = operate.advance(operation_id=operation.pk)
         assert_sound()
         if not more:
@@ -183,7 +256,7 @@ def test_half_deleted_it_is_a_smaller_sound_batch_and_goes_on_after_a_kill(monke
 
 
 def test_the_ring_goes_on_with_it_and_asking_twice_is_one_deletion() -> None:
-    batch = _world()
+    batch = a_world()
     first = delete_batch(batch_id=batch.pk, actor="a", source="api")
     again = delete_batch(batch_id=batch.pk, actor="a", source="api")
     assert (first.pk, AuditEntry.objects.count()) == (again.pk, 1)
@@ -193,7 +266,7 @@ def test_the_ring_goes_on_with_it_and_asking_twice_is_one_deletion() -> None:
 
 def test_jobs_retried_meanwhile_end_the_deletion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delete, "JOBS", 1)
-    batch = _world()
+    batch = a_world()
     operation = delete_batch(batch_id=batch.pk, actor="a", source="api")
     operate.advance(operation_id=operation.pk)
     operate.start(action="retry_dead", selection={"batch": batch.pk}, actor="b", source="api")
@@ -219,36 +292,39 @@ def test_restored_jobs_end_the_deletion_too() -> None:
     assert_sound()
 
 
-def test_the_command_asks_and_tells() -> None:
-    batch = _world()
-    refused = command("batches", "delete", batch.pk)
-    assert (refused.code, "add --yes" in refused.err) == (2, True)
-    answer = command("batches", "delete", batch.pk, "--yes", "--json")
-    assert (answer.code, answer.document["jobs"], answer.document["state"]) == (0, 10, "done")
-    running = enqueue_batch(do, [{}])
-    refused = command("batches", "delete", running.pk, "--yes")
-    assert (refused.code, "cancel it first" in refused.err) == (1, True)
+def _told() -> list[tuple[str, str, str, dict[str, Any]]]:
+    """The entries about a batch that left the trash."""
+    entries = AuditEntry.objects.filter(action="restore batch")
+    return list(entries.values_list("actor", "source", "reason", "outcome"))
 
 
-def test_the_commands_show_jobs_and_errors() -> None:
-    batch = _world()
-    Batch.objects.filter(pk=batch.pk).update(metadata={"region": "eu"})
-    shown = command("batches", "show", batch.pk, "--json").document
-    assert (shown["status"]["completed"], shown["status"]["dead"], shown["status"]["success_rate"]) == (7, 3, 0.7)
-    assert "70.00%" in command("batches", "show", batch.pk).out
-    dead = command("batches", "jobs", batch.pk, "--state", "dead", "--json").document
-    assert [(row["state"], row["priority"], row["attempts"]) for row in dead] == [("dead", "normal", 1)] * 3
-    errors = command("batches", "errors", batch.pk, "--limit", 2, "--json").document
-    assert [row["job_id"] for row in errors] == [row["job_id"] for row in dead][:2]
-    assert errors[0]["message"].startswith("asked to die")
-    assert "asked to die" in command("batches", "errors", batch.pk).out
-    assert [row["id"] for row in command("batches", "list", "--metadata", "region=eu", "--json").document] == [batch.pk]
-    assert command("batches", "list", "--metadata", "region=us", "--json").document == []
-    assert command("batches", "list", "--metadata", "region").code == 2
+def test_who_has_jobs_of_it_run_again_takes_it_out_of_the_trash_and_that_is_told() -> None:
+    batch = a_world()
+    trashed = delete_batch(batch_id=batch.pk, actor="ann", source="page", keep=timedelta(hours=72))
+    operate.start(action="retry_dead", selection={"batch": batch.pk}, actor="bob", source="page", reason="fixed")
+    assert _told() == [("bob", "page", "fixed", {"operation": trashed.pk, "why": "jobs of it run again"})]
+    trashed.refresh_from_db()
+    assert (trashed.state, delete.deleted(batch.pk)) == ("cancelled", False)
+    # A batch that is in no trash leaves none.
+    drain()
+    operate.start(action="retry_dead", selection={"batch": batch.pk}, actor="bob", source="page")
+    assert AuditEntry.objects.filter(action="restore batch").count() == 1
+
+
+def test_so_does_who_restores_jobs_of_it_from_the_archive() -> None:
+    make_queue()
+    batch = enqueue_batch(do, [{}] * 4)
+    drain()
+    archive()
+    trashed = delete_batch(batch_id=batch.pk, actor="ann", source="page", keep=timedelta(hours=72))
+    restore(job_ids=[batch.first_job_id or 0], actor="bob", source="command", reason="once more")
+    assert _told() == [("bob", "command", "once more", {"operation": trashed.pk, "why": "jobs of it run again"})]
+    assert not delete.deleted(batch.pk)
+    assert_sound()
 
 
 def test_the_admin_deletes_and_finds_by_metadata_for_those_who_may_operate(client: Client) -> None:
-    batch = _world()
+    batch = a_world()
     Batch.objects.filter(pk=batch.pk).update(metadata={"region": "eu"})
     person = User.objects.create_user("ann", is_staff=True)
     person.user_permissions.add(Permission.objects.get(codename="view_console"))

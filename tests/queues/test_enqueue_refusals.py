@@ -1,6 +1,7 @@
 """What may not come in: each is refused with its place named, and nothing is left behind."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -101,6 +102,21 @@ def test_bad_metadata(payload: Any, why: str) -> None:
         why = "not a JSON type"
     with pytest.raises(EnqueueError, match=f"(?s)^metadata.*({why})"):
         enqueue_batch("tested.do", [1], metadata={"m": payload})
+
+
+LONG = "k" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("metadata", "place"),
+    [({LONG: 1}, "$"), ({"a": [0, {"b": {LONG: 1}}]}, "$.a[1].b"), ({"k" * 201: 1}, "$")],
+    ids=["top", "deep", "one too many"],
+)
+def test_a_metadata_key_that_is_too_long_is_refused(metadata: dict[str, Any], place: str) -> None:
+    long = "201" if "k" * 201 in metadata else "200,000"
+    words = f"metadata: {place}: a key of {long} characters, '{'k' * 40}'...; at most 200"
+    with pytest.raises(EnqueueError, match=f"^{re.escape(words)}$"):
+        enqueue_batch("tested.do", [1], metadata=metadata, idempotency_key="new")
 
 
 CALLS: dict[str, tuple[dict[str, Any], str]] = {

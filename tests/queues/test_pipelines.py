@@ -163,7 +163,8 @@ def test_a_death_between_any_two_steps_makes_it_once(monkeypatch: pytest.MonkeyP
 def test_a_batch_that_runs_again_is_left_to_its_next_end() -> None:
     batch = enqueue_batch("tested.do", [{"value": 1}], then="tested.do")
     assert steps.make_step(batch=batch.pk) is None
-    assert steps.make_step(batch=10**9) is None
+    with pytest.raises(steps.StepRefused, match="batch 1000000000 is not there any more"):
+        steps.make_step(batch=10**9)
     assert not BatchLink.objects.exists()
 
 

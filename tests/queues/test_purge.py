@@ -25,6 +25,7 @@ from queues.models import (
 from queues.services import audit, operate, partitions
 from queues.services import purge as service
 from queues.services.archive import archive
+from queues.services.delete import delete_batch, restore_batch
 from queues.services.enqueue import enqueue, enqueue_batch
 from queues.services.purge import purge
 from tests.checker import assert_sound
@@ -70,10 +71,7 @@ def _age(days: float) -> None:
 
 
 @pytest.fixture
-def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    with connection.cursor() as cursor:
-        for number in partitions.existing():
-            cursor.execute(f"DROP TABLE queues_archivedjob_p{number}")
+def small_partitions(no_partitions: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "SIZE", 100)
 
 
@@ -302,3 +300,82 @@ def test_a_ring_stops_in_time_and_the_next_goes_on(monkeypatch: pytest.MonkeyPat
     assert_sound()
     assert purge(seconds=None)["archived jobs"] == 8
     assert_sound()
+
+
+def _trashed(**chosen: Any) -> Batch:
+    """A batch in the trash, whole in the archive."""
+    batch = enqueue_batch(do, [{"n": n} for n in range(25)], **chosen)
+    drain()
+    assert archive(seconds=None) == 25
+    delete_batch(batch_id=batch.pk, keep=timedelta(hours=72), actor="ann", source="api")
+    return batch
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_batch_in_the_trash_stays_whole(split: bool, settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 10 if split else 25
+    make_queue(purge_after=DAY)
+    make_queue("longest", purge_after=100 * DAY)
+    batch = _trashed(split=split)
+    _age(2)
+    assert purge(dry_run=True) == purge() == _done()
+    assert (ArchivedJob.objects.count(), Batch.objects.count()) == (25, 4 if split else 1)
+    restore_batch(batch_id=batch.pk, actor="ann", source="api")
+    assert purge() == _done(jobs=25, batches=4 if split else 1)
+    assert (ArchivedJob.objects.count(), Batch.objects.count(), Chunk.objects.count()) == (0, 0, 0)
+
+
+def test_one_with_nothing_but_its_row_stays_too() -> None:
+    make_queue(purge_after=DAY)
+    make_queue("longest", purge_after=100 * DAY)
+    batch = enqueue_batch(do, [{}])
+    drain()
+    archive()
+    ArchivedJob.objects.all().delete()
+    delete_batch(batch_id=batch.pk, keep=timedelta(hours=72), actor="ann", source="api")
+    _age(2)
+    assert purge() == _done()
+    assert Batch.objects.get().pk == batch.pk
+
+
+def test_one_that_goes_to_the_trash_while_a_purge_runs_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue(purge_after=DAY)
+    make_queue("longest", purge_after=100 * DAY)
+    batch, other = (enqueue_batch(do, [{}] * 3) for _ in range(2))
+    drain()
+    archive()
+    _age(2)
+    look = service._in_rounds
+
+    def meanwhile(name: str, rows: Any, remove: Any, pace: Any) -> int:
+        """After the look for keys, before their removal."""
+
+        def trashed_first(jobs: list[Any]) -> int:
+            delete_batch(batch_id=batch.pk, keep=timedelta(hours=72), actor="ann", source="api")
+            return int(remove(jobs))
+
+        return look(name, rows, trashed_first if name == "archived jobs" else remove, pace)
+
+    monkeypatch.setattr(service, "_in_rounds", meanwhile)
+    assert purge()["archived jobs"] == 3
+    assert set(ArchivedJob.objects.values_list("batch_id", flat=True)) == {batch.pk} != {other.pk}
+
+
+@pytest.mark.usefixtures("small_partitions")
+def test_a_partition_with_jobs_of_a_batch_in_the_trash_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue(purge_after=10 * DAY)
+    _trashed()
+    enqueue_batch(do, [{}] * 500)
+    drain()
+    archive(seconds=None)
+    kept = {job // 100 for job in ArchivedJob.objects.order_by("pk").values_list("pk", flat=True)[:25]}
+    made = set(partitions.existing())
+    for _ in range(300):
+        enqueue(do, {})
+    _age(20)
+    # As if the first look had come before the deletion: the one under the lock sees it.
+    with monkeypatch.context() as patched:
+        patched.setattr(partitions, "over", lambda *, before: sorted(made))
+        assert set(partitions.drop(before=timezone.now())) == made - kept
+    assert service.partitions_due() == []
+    assert ArchivedJob.objects.filter(batch_id=Batch.objects.order_by("pk")[0].pk).count() == 25

@@ -394,6 +394,7 @@ def test_a_changed_crontab_is_heard_at_once() -> None:
         ({"every": 60, "name": "a\0"}, "name: text of 1 to 200"),
         ({"every": 60, "name": 5}, "name: text of 1 to 200"),
         ({"every": 60, "metadata": [1]}, "metadata: an object is needed"),
+        ({"every": 60, "metadata": {"k" * 201: 1}}, "metadata: .*a key of 201 characters"),
         ({"every": 60, "failure_mode": []}, "failure_mode: \\[\\] is not one of"),
         ({"every": 60, "payloads": [1, float("nan")]}, "item 1"),
         ({"every": 60, "source": "tests.unknown", "payloads": None}, "unknown source 'tests.unknown'"),

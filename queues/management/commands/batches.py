@@ -1,4 +1,4 @@
-"""`manage.py batches`: list, show, jobs, errors, wait, seal, pause, resume, cancel, retry, link, delete."""
+"""`manage.py batches`: list, show, jobs, errors, wait, seal, pause, resume, cancel, retry, link, delete, restore."""
 
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -8,10 +8,11 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from queues.domain.states import BatchState, JobState
-from queues.management import batch_graph, batch_lists
+from queues.management import batch_graph, batch_lists, batch_trashing
 from queues.management.base import OperatorCommand, a_count, an_id, operator
-from queues.selectors import batches, trash
-from queues.services import batch_pause, cancel, delete
+from queues.selectors import batches
+from queues.services import batch_pause, cancel
+from queues.services.delete import restore_batch
 from queues.services.enqueue import seal
 
 COLUMNS = ("batch", "name", "queue", "state", "jobs", "succeeded", "running", "waiting", "dead", "cancelled", "created")
@@ -27,7 +28,8 @@ class Command(OperatorCommand):
     """Batches: how far they are, and how to stop one."""
 
     help = (
-        "List batches; show one, its jobs or errors; wait for its end; seal, pause, cancel, retry, link or delete it."
+        "List batches; show one, its jobs or errors; wait for its end; seal, pause, cancel, retry, link or delete it; "
+        "restore a deleted one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -43,9 +45,7 @@ class Command(OperatorCommand):
         wait = verbs.add_parser("wait", help="until it has ended; exit code 1 unless every job succeeded")
         wait.add_argument("--timeout", type=a_count, help="seconds to wait at most")
         stop = verbs.add_parser("cancel", help="what waits ends now, what runs stops before its next job")
-        away = verbs.add_parser("delete", help="a finished batch, with everything of it; cannot be undone")
-        away.add_argument("--trash", action="store_true", help="keep it for a while, so that it can be restored")
-        back = verbs.add_parser("restore", help="take a deleted batch out of the trash")
+        away, back = batch_trashing.add_verbs(verbs)
         again = verbs.add_parser("retry", help="what died goes back with all its attempts; or all jobs, as a new batch")
         again.add_argument("--all", action="store_true", help="all jobs, also archived ones, as a new batch")
         tie = verbs.add_parser("link", help="another batch, not yet started, waits for the end of this one")
@@ -77,7 +77,7 @@ class Command(OperatorCommand):
             return None
         row = batches.batch(options["batch"])
         if row is None:
-            raise CommandError(f"unknown batch {options['batch']}")
+            raise CommandError(batch_trashing.unknown(options["batch"]))
         if verb == "wait":
             return self._wait(row, options["timeout"])
         if verb in ("jobs", "errors"):
@@ -85,9 +85,9 @@ class Command(OperatorCommand):
         elif verb == "show":
             batch_lists.show(self, row)
         elif verb == "delete":
-            self._delete(row, options)
+            batch_trashing.delete(self, row, options)
         elif verb == "restore":
-            delete.restore_batch(batch_id=row.id, actor=operator(), source="command", reason=options["reason"])
+            restore_batch(batch_id=row.id, actor=operator(), source="command", reason=options["reason"])
             self._tell(row, restored=True)
         elif verb in HOLDS:
             self._hold(row, verb, options["reason"])
@@ -148,19 +148,6 @@ class Command(OperatorCommand):
         self.say(
             f"batch {row.id}: " + ", ".join(name if n is True else f"{n:,} jobs {name}" for name, n in done.items())
         )
-
-    def _delete(self, row: batches.BatchRow, options: dict[str, Any]) -> None:
-        kept = trash.kept() if options["trash"] else None
-        if row.state is not BatchState.RUNNING:
-            for_good = "" if kept else " for good"
-            self.confirm(f"Delete batch {row.id} and its {row.total:,} jobs{for_good}?", yes=options["yes"])
-        operation = delete.delete_batch(
-            batch_id=row.id, actor=operator(), source="command", reason=options["reason"], keep=kept
-        )
-        if delete.waits(operation):
-            self._tell(row, trashed=True)
-            return
-        batch_lists.work_off(self, operation, f"delete batch {row.id}")
 
 
 def _document(row: batches.BatchRow, counts: batches.BatchCounts) -> dict[str, Any]:

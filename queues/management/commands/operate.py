@@ -7,7 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from queues.domain.batch_deeds import BatchAction
 from queues.domain.operating import DEEDS, Action
+from queues.domain.states import Outcome
+from queues.management import operate_batches
 from queues.management.base import PROBLEM, OperatorCommand, UsageError, a_moment, an_id, operator
 from queues.models import Operation
 from queues.services import operate
@@ -15,29 +18,36 @@ from queues.services.preview import Preview, preview
 from queues.services.selection import STATES
 
 ACTIONS = [action.value for action in Action if not action.value.endswith("_dead")]
+UNDO = "undo"
 # From so many on the number is typed.
 TYPED_ABOVE = 1_000
-_FILTERS = ("state", "queue", "batch", "handler", "operation", "text")
+_FILTERS = ("state", "queue", "batch", "handler", "operation", "text", "outcome")
 
 
 class Command(OperatorCommand):
     """Bulk operations."""
 
-    help = "Retry, cancel, delete, restore, move or reprioritise many jobs: named ones, or all that match a filter."
+    help = (
+        "Retry, cancel, delete, restore, move or reprioritise many jobs: named ones, or all that match a filter; "
+        "restore archived jobs (unarchive); act on several batches; undo a deletion."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """An action, a selection, and what is done about it."""
-        parser.add_argument("action", choices=ACTIONS)
+        parser.add_argument("action", choices=[*ACTIONS, *BatchAction, UNDO])
         parser.add_argument("--job", type=an_id, action="append", default=[], help="this job; may be repeated")
         parser.add_argument("--state", choices=STATES, help="jobs in this state; pending: all that was not started")
         parser.add_argument("--batch", type=an_id, help="of this batch and its parts")
         parser.add_argument("--queue", help="of this queue")
+        parser.add_argument("--batches", type=an_id, nargs="+", metavar="BATCH", help="the actions on batches: these")
         parser.add_argument("--handler", help="of this handler")
         parser.add_argument("--cause", help="dead letters with this fingerprint")
         parser.add_argument("--died-because", help="dead letters with this reason")
         parser.add_argument("--text", help="dead letters with this text in their error")
-        parser.add_argument("--since", type=a_moment, help="dead letters since this time")
-        parser.add_argument("--operation", type=an_id, help="restore: what this operation has deleted")
+        parser.add_argument("--since", type=a_moment, help="dead letters, or archived jobs that ended, since this time")
+        parser.add_argument("--before", type=a_moment, help="archived jobs that ended before this time")
+        parser.add_argument("--outcome", choices=list(Outcome), help="archived jobs with this outcome")
+        parser.add_argument("--operation", type=an_id, help="restore, undo: what this operation has deleted")
         parser.add_argument("--all", action="store_true", help="everything in the state")
         parser.add_argument("--to", help="the new priority, or the other queue")
         parser.add_argument("--reason", default="", help="why, for the activity list")
@@ -48,6 +58,12 @@ class Command(OperatorCommand):
 
     def answer(self, options: dict[str, Any]) -> int | None:
         """Count, ask, start, and say what came of it."""
+        if options["action"] == UNDO:
+            return operate_batches.undo(self, options)
+        if options["action"] in set(BatchAction):
+            return operate_batches.act(self, options)
+        if options["batches"]:
+            raise UsageError("--batches is for the actions on batches; name one batch with --batch")
         action = Action(options["action"])
         aim = self._aim(action, options["to"])
         found = preview(action=action.value, selection=_selection(options), options=aim)
@@ -66,8 +82,8 @@ class Command(OperatorCommand):
             reason=options["reason"],
         )
         if options["wait"]:
-            self._work_off(operation)
-        return self._outcome(operation)
+            self.work_off(operation)
+        return self.outcome(operation)
 
     def _aim(self, action: Action, to: str | None) -> dict[str, Any]:
         wanted = DEEDS[action].option
@@ -95,16 +111,17 @@ class Command(OperatorCommand):
         if "".join(letter for letter in input() if letter.isdigit()) != str(found.eligible):
             raise CommandError("nothing was changed")
 
-    def _work_off(self, operation: Operation) -> None:
+    def work_off(self, operation: Operation) -> None:
         """Do the rounds here; where a worker does one, or jobs run that are meant, wait for it."""
-        with self.progress(DEEDS[Action(operation.action)].label, operation.total) as bar:
+        with self.progress(operation.action.replace("_", " "), operation.total) as bar:
             while operation.state == "running":
                 if not operate.advance(operation_id=operation.pk):
                     time.sleep(0.1)
                 operation.refresh_from_db()
                 bar.at(operation.changed + operation.skipped)
 
-    def _outcome(self, operation: Operation) -> int | None:
+    def outcome(self, operation: Operation) -> int | None:
+        """Say what came of it."""
         names = ("state", "total", "changed", "skipped", "outcomes")
         if self.as_json:
             self.document({"operation": operation.pk, **{name: getattr(operation, name) for name in names}})
@@ -124,8 +141,7 @@ def _selection(options: dict[str, Any]) -> dict[str, Any]:
         for flag, name in (("cause", "fingerprint"), ("died_because", "reason"))
         if options[flag] is not None
     }
-    if options["since"] is not None:
-        given["since"] = options["since"].isoformat()
+    given |= {name: options[name].isoformat() for name in ("since", "before") if options[name] is not None}
     filters = set(given) - {"state"}
     if options["job"]:
         if given or options["all"]:
