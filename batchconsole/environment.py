@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -78,6 +79,14 @@ def env_list(name: str, default: list[str]) -> list[str]:
     if value is None:
         return default
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def env_networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Comma-separated addresses and networks from the environment."""
+    try:
+        return [ip_network(word) for word in env_list(name, [])]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be addresses or networks, as 10.0.0.5,10.1.0.0/16: {error}") from None
 
 
 def env_apps(name: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 import sys
 
+from django.conf import settings
+
 from batchconsole.celery import CONTROL, WORK
 from batchconsole.supervise import Program
 
@@ -15,6 +17,9 @@ def programs(host: str, port: int, workers: int) -> list[list[Program]]:
     """What `up` starts beside the database."""
     web = ["-m", "uvicorn", "batchconsole.asgi:application", f"--host={host}", f"--port={port}"]
     web += ["--lifespan=off", "--no-server-header", "--no-access-log", "--timeout-graceful-shutdown=1"]
+    if settings.TRUSTED_PROXIES:
+        # They say for whom they ask, and whether over TLS.
+        web.append(f"--forwarded-allow-ips={','.join(map(str, settings.TRUSTED_PROXIES))}")
     celery = ["-m", "celery", "-A", "batchconsole.celery"]
     quiet = ["--loglevel=INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     work = [*celery, "worker", *quiet, f"--queues={WORK}", "--hostname=work@%h", f"--concurrency={workers}"]

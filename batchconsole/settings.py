@@ -12,6 +12,7 @@ from batchconsole.environment import (
     env_int,
     env_label,
     env_list,
+    env_networks,
     env_number,
     env_path,
     secret_key,
@@ -25,6 +26,8 @@ SECRET_KEY = secret_key(HOME)
 DEBUG = env_bool("BATCHCONSOLE_DEBUG", False)
 ALLOWED_HOSTS = env_list("BATCHCONSOLE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("BATCHCONSOLE_TRUSTED_ORIGINS", [])
+# Proxies that are believed when they say for whom they ask.
+TRUSTED_PROXIES = env_networks("BATCHCONSOLE_TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -6,6 +6,9 @@ from django.urls import URLPattern, URLResolver, include, path
 from monitoring.sign_in import AdminSignInForm
 
 admin.site.login_form = AdminSignInForm
+# Whoever follows "Admin" from the console should see that it is the same house.
+admin.site.site_header = "batchconsole admin"
+admin.site.site_title = "batchconsole"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("monitoring.urls")),

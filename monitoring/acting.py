@@ -3,7 +3,7 @@
 Any page can link to the question with `address(...)`; the parameters are those of the lists: `job` (repeated); or
 `all=1` with a filter (`state`, `queue`, `batch`, `cause`, `handler`, `why`, `text`, `since`), where a state alone means
 all of it; or `operation`, what that one has deleted; and `to`, the new priority or queue; `next`, where to go
-afterwards.
+afterwards. Of archived jobs also `outcome`, and `before`: the span from `since` to `before` is about their end.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,19 +15,21 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from monitoring import filters
-from queues.domain.operating import DEEDS, Action, Deed
-from queues.domain.states import Priority
-from queues.selectors import figures
+from queues.domain.operating import ARCHIVED, DEEDS, Action, Deed
+from queues.domain.states import Outcome, Priority
+from queues.selectors import clock, figures
 
 MOST_PICKED = 500
 # Of those that were picked, the first are named in words.
 NAMED = 10
 # In an address, and in a selection.
 _NAMES = {"queue": "queue", "batch": "batch", "cause": "fingerprint", "handler": "handler", "why": "reason"}
-_NAMES |= {"text": "text"}
+_NAMES |= {"text": "text", "outcome": "outcome"}
+# What is asked of archived jobs only.
+_ENDS = ("outcome", "before")
 _SCOPES = {
     "queue": "of queue", "batch": "of batch", "cause": "with cause", "handler": "of handler", "why": "because of",
-    "text": "with the text", "since": "of the last",
+    "text": "with the text", "since": "of the last", "outcome": "that ended as", "before": "that ended before",
 }  # fmt: skip
 
 
@@ -76,6 +78,8 @@ class Wanted:
         until = self.until
         if until and (since := filters.died_since(self.chosen, lambda: until)):
             found["since"] = since.isoformat()
+        if until and (before := filters.moment(self.chosen.get("before", ""), lambda: until)):
+            found["before"] = before.isoformat()
         if not found and not self.everything:
             return {}
         bounds = {"until": self.until.isoformat()} if self.until else {}
@@ -130,13 +134,18 @@ class Wanted:
 
 
 def wanted(action: Action, values: Any) -> Wanted:
-    """What an address or a form says."""
+    """What an address or a form says. Raises `filters.Unclear` for a filter that is none: it must not mean more."""
     ids = [filters.whole_number(text) for text in values.getlist("job")[:MOST_PICKED]]
     named = sorted({job_id for job_id in ids if job_id})
     # A filter counts when it is said that all under it are meant; without a filter, a state must be named.
     everything = bool(values.get("all")) and not named
     given = filters.chosen(values) if everything else {}
     chosen = {name: value for name, value in given.items() if name == "state" or name in _SCOPES}
+    if everything and chosen.get("state", DEEDS[action].state) == ARCHIVED:
+        chosen |= filters.given(values, _ENDS)
+        _check_ends(chosen)
+    if flaw := filters.flaw(chosen):
+        raise filters.Unclear(flaw)
     operation = None if named else filters.whole_number(values.get("operation", ""))
     return Wanted(
         action=action,
@@ -144,10 +153,17 @@ def wanted(action: Action, values: Any) -> Wanted:
         chosen={} if operation else chosen,
         everything="state" in chosen,
         operation=operation,
-        to=filters.storable(values.get("to", ""))[: filters.LONGEST],
+        to=filters.bounded(values.get("to", "")),
         until=filters.unseal(values.get("until", "")) if not named else None,
         top=filters.whole_number(values.get("top", "")) if not named else None,
     )
+
+
+def _check_ends(chosen: Mapping[str, str]) -> None:
+    """Raise `filters.Unclear` for what says nothing about the end of an archived job."""
+    filters.one_of("Outcome", chosen.get("outcome", ""), [outcome.value for outcome in Outcome])
+    if "before" in chosen and filters.moment(chosen["before"], clock.database_now) is None:
+        raise filters.Unclear("To: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC).")
 
 
 def choices(action: Action) -> Mapping[str, str]:

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from django.urls import NoReverseMatch, reverse
 
-from monitoring import filters, limits, panels
+from monitoring import filters, job_filters, limits, panels
 from monitoring.panels import NEWS, Ask, Context, Panel
 from monitoring.query_text import Language, Qualifier
 from queues.selectors import activity, clock, timeline
@@ -18,6 +18,7 @@ from queues.selectors import activity, clock, timeline
 KNOWN = ("actor", "action", "source", "target", "since", "until")
 # What each is called where a part of the filter is shown.
 NAMES = ("who", "what", "from", "to", "since", "until")
+LABELS = dict(zip(KNOWN, ("Who", "What", "From", "To what", "Since", "Until"), strict=True))
 LANGUAGE = Language(tuple(Qualifier(name, known, "") for name, known in zip(NAMES, KNOWN, strict=True)))
 # Entries of one piece of a file. Each is read in a transaction of its own, whose statements have the limit of a page's.
 PIECE = 1_000
@@ -33,24 +34,22 @@ QUEUE_DEEDS = ("pause queue", "resume queue", "change queue", "create queue")
 
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
-    """The filter among the parameters of an address: known names with a value that can be read."""
-    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
-    return {
-        name: value
-        for name, value in given.items()
-        if value and (name not in ("since", "until") or moment(value) is not None)
-    }
+    """The filter among the parameters of an address: known names with a value."""
+    return filters.given(values, KNOWN)
 
 
 def canonical(query_string: str) -> str:
-    """The one spelling of a filter."""
-    return urlencode(chosen(dict(parse_qsl(query_string[:2_000]))))
+    """The one spelling of a filter. Raises `filters.Unclear` for one that is too long."""
+    return urlencode(chosen(filters.pairs(query_string)))
 
 
 def query(values: Mapping[str, str]) -> activity.ActivityQuery:
-    """Which entries are meant."""
+    """Which entries are meant. Raises `filters.Unclear`."""
+    filters.check_lengths(values, LABELS)
     words = {name: values.get(name, "") for name in ("actor", "action", "source", "target")}
-    return activity.ActivityQuery(**words, since=moment(values.get("since", "")), until=moment(values.get("until", "")))
+    since, until = (job_filters.moment(values.get(name, ""), LABELS[name]) for name in ("since", "until"))
+    filters.in_order(since, until, LABELS["since"], LABELS["until"])
+    return activity.ActivityQuery(**words, since=since, until=until)
 
 
 def moment(text: str) -> datetime | None:
@@ -123,7 +122,11 @@ def pieces(ids: Sequence[int], form: str) -> Iterator[str]:
 
 def activity_news(ask: Ask) -> Context:
     """Keys of the newest entries under a filter, by which the list knows how many it does not show."""
-    wanted = query(chosen(dict(parse_qsl(ask.subject))))
+    try:
+        wanted = query(chosen(filters.pairs(ask.subject)))
+    except filters.Unclear:
+        # The page itself says what is wrong.
+        return {"keys": []}
     places = ask.snapshot.once(("news", wanted), lambda: activity.newest_activity(wanted, NEWS))
     return {"keys": [key(place) for place in places]}
 

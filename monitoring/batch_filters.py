@@ -1,10 +1,11 @@
 """The filter of the list of batches: what an address means, and the one way to write it."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from monitoring import filters
-from monitoring.job_filters import Unclear, moment
+from monitoring.filters import Unclear
+from monitoring.job_filters import moment
 from queues.domain.states import BatchState
 from queues.selectors.batches import STANDINGS, TRASHED, BatchQuery
 
@@ -14,33 +15,35 @@ STATES = ("", "running", "paused", "waiting", "open", "pending", "partial", "fai
 
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
-    """The filter among the parameters of an address: known names with a value. An unknown state is no filter."""
-    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
-    if given["state"] not in {*BatchState, *STANDINGS, TRASHED}:
-        given["state"] = ""
-    return {name: value for name, value in given.items() if value}
+    """The filter among the parameters of an address: known names with a value."""
+    return filters.given(values, KNOWN)
 
 
 def parse(query_string: str) -> dict[str, str]:
-    """The filter of a query string."""
-    return chosen(dict(parse_qsl(query_string[:2_000])))
+    """The filter of a query string. Raises `Unclear` for one that is too long."""
+    return chosen(filters.pairs(query_string))
 
 
 def canonical(query_string: str) -> str:
-    """The one spelling of a filter."""
+    """The one spelling of a filter. Raises `Unclear` for one that is too long."""
     return urlencode(parse(query_string))
 
 
 def query(values: Mapping[str, str]) -> BatchQuery:
     """Which batches are meant. Raises `Unclear`."""
     given = chosen(values)
+    filters.check_lengths(given)
+    # More than the tabs offer: a state that only addresses of other pages name is one too.
+    filters.one_of("State", given.get("state", ""), dict.fromkeys([*STATES, *BatchState, *STANDINGS]))
+    since, until = moment(given.get("since", ""), "From"), moment(given.get("until", ""), "To")
+    filters.in_order(since, until)
     return BatchQuery(
         state=given.get("state", ""),
         queue=given.get("queue", ""),
         name=given.get("name", ""),
         metadata=_pairs(given.get("meta", "")),
-        since=moment(given.get("since", ""), "From"),
-        until=moment(given.get("until", ""), "To"),
+        since=since,
+        until=until,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from monitoring import batch_filters, burn_up, filters, panels, progress, ways_out
-from monitoring.job_filters import Unclear
+from monitoring.filters import Unclear
 from monitoring.panels import NEWS, Ask, Context, Gone, Panel
 from monitoring.snapshot import BatchLine
 from queues.domain.states import BatchState, StopReason

@@ -10,8 +10,9 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from monitoring import panels, permissions
 from monitoring.access import Visitor
-from monitoring.live import HUB, TICK, Full
+from monitoring.live import HUB, TICK, Age
 from monitoring.panels import Topic
+from monitoring.shares import Crowded, Full
 
 # Seconds that a frame may be under way before the socket is given up.
 STALLED = 10.0
@@ -27,6 +28,8 @@ SIGNED_OUT = 4401
 FORBIDDEN = 4403
 NOT_FOUND = 4404
 BUSY = 1013
+# Only this person has too many pages open: the page asks for its figures itself, and tries again later.
+CROWDED = 4429
 
 
 class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -73,6 +76,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             HUB.join(self)
         except panels.Gone:
             return NOT_FOUND
+        except Crowded:
+            return CROWDED
         except Full:
             return BUSY
         return 0
@@ -109,7 +114,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         while True:
             await self._news.wait()
             self._news.clear()
-            frame = HUB.newer(self.topics, self._seen) + _sign_of_life(HUB.age())
+            frame = HUB.newer(self.topics, self._seen) + _sign_of_life(HUB.age(self.topics))
             try:
                 async with asyncio.timeout(STALLED):
                     await self.send(text_data=frame)
@@ -154,8 +159,9 @@ def _topics(query_string: bytes, operate: bool) -> tuple[Topic, ...]:
     return topics
 
 
-def _sign_of_life(age: float) -> str:
-    return f'<data id="live-tick" value="{age:.0f}" hx-swap-oob="true" hidden></data>'
+def _sign_of_life(age: Age) -> str:
+    behind = " data-behind" * age.behind
+    return f'<data id="live-tick" value="{age.seconds:.0f}"{behind} hx-swap-oob="true" hidden></data>'
 
 
 class Nowhere(AsyncWebsocketConsumer):  # type: ignore[misc]

@@ -1,10 +1,11 @@
 """Filters in addresses: what a query string means, and the one way to write it.
 
-Each list has one meaning of its parameters for its page, its news and its bulk actions.
+Each list has one meaning of its parameters for its page, its news and its bulk actions. What cannot be understood is
+named: nothing is left out or cut, for then a list were wider than was asked for.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,6 +13,7 @@ from django.core.signing import BadSignature, Signer
 
 from monitoring.query_text import Language, Qualifier
 from monitoring.texts import UNSEEN
+from queues.domain.states import DeadReason
 from queues.selectors.dead_letters import DeadLetterQuery, Place
 
 KNOWN = ("queue", "batch", "cause", "state", "name", "handler", "why", "text", "since")
@@ -31,8 +33,14 @@ LETTERS = Language(
     ),
     words="text",
     elsewhere="The list of jobs in the state dead also searches payloads and knows an until:.",
+    thing="a dead letter",
 )
-LONGEST = 200
+# Characters of one value; and of a whole filter as it is written in an address, where each may take twelve.
+LONGEST, LONGEST_WRITTEN = 200, 32_000
+# What the forms call a filter, where that is not its name in the address.
+LABELS = {"since": "From", "until": "To", "meta": "Metadata", "within": "Ended within"}
+LETTER_LABELS = {"since": "Died", "text": "Error"}
+REASONS = [reason.value for reason in DeadReason]
 # Later than every death: from a time that cannot be read on, nothing matches, rather than everything.
 NEVER = datetime.max.replace(tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,10 +48,46 @@ SEALED = Signer(salt="monitoring.filters")
 PLACE = re.compile(r"(\d{1,17})-(\d{1,18})", re.ASCII)
 
 
+class Unclear(ValueError):
+    """A filter cannot be understood: the message names it and says what it should be."""
+
+
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
     """The filter among the parameters of an address: known names with a value."""
-    given = {name: storable(values.get(name, ""))[:LONGEST] for name in KNOWN}
-    return {name: value for name, value in given.items() if value}
+    return given(values, KNOWN)
+
+
+def given(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """These parameters of an address, as far as they have a value."""
+    found = {name: bounded(values.get(name, "")) for name in names}
+    return {name: value for name, value in found.items() if value}
+
+
+def bounded(text: str) -> str:
+    """A value of bounded length. One that is too long still is, so that it is refused wherever it is read."""
+    return storable(text)[: LONGEST + 1]
+
+
+def check_lengths(chosen: Mapping[str, str], labels: Mapping[str, str] = LABELS) -> None:
+    """Raise `Unclear` for a value that is too long: the beginning of it would mean more."""
+    for name, value in chosen.items():
+        if len(value) > LONGEST:
+            label = labels.get(name, name.capitalize())
+            raise Unclear(f"{label}: this is longer than {LONGEST} characters. Shorten it.")
+
+
+def one_of(label: str, value: str, known: Iterable[str]) -> None:
+    """Raise `Unclear` for a value that is none of these; an empty one asks for nothing."""
+    words = [word for word in known if word]
+    if value and value not in words:
+        raise Unclear(f"{label}: there is no {value}. It is one of {', '.join(words)}.")
+
+
+def in_order(since: datetime | None, until: datetime | None, first: str = "From", last: str = "To") -> None:
+    """Raise `Unclear` for a time that ends before it begins."""
+    if since and until and since >= until:
+        times = f"{since:%Y-%m-%d %H:%M} and {until:%Y-%m-%d %H:%M} UTC"
+        raise Unclear(f"{first} and {last}: {last} must be later than {first}. As it is, {times}, nothing can match.")
 
 
 def storable(text: str) -> str:
@@ -51,13 +95,20 @@ def storable(text: str) -> str:
     return UNSEEN.sub("", text).strip()
 
 
+def pairs(query_string: str) -> dict[str, str]:
+    """What a query string says. Raises `Unclear` for one that is longer than any filter."""
+    if len(query_string) > LONGEST_WRITTEN:
+        raise Unclear(f"The filter is longer than {LONGEST_WRITTEN:,} characters.")
+    return dict(parse_qsl(query_string))
+
+
 def parse(query_string: str) -> dict[str, str]:
-    """The filter of a query string."""
-    return chosen(dict(parse_qsl(query_string[:1000])))
+    """The filter of a query string. Raises `Unclear` for one that is too long."""
+    return chosen(pairs(query_string))
 
 
 def canonical(query_string: str) -> str:
-    """The one spelling of a filter."""
+    """The one spelling of a filter. Raises `Unclear` for one that is too long."""
     return urlencode(parse(query_string))
 
 
@@ -85,6 +136,11 @@ def died_since(values: Mapping[str, str], now: Callable[[], datetime]) -> dateti
 
 def flaw(values: Mapping[str, str]) -> str:
     """What is wrong with a filter of dead letters; empty where nothing is."""
+    try:
+        check_lengths(values, LETTER_LABELS)
+        one_of("Why", values.get("why", ""), REASONS)
+    except Unclear as error:
+        return str(error)
     if (batch := values.get("batch", "")) and whole_number(batch) is None:
         return f"batch: {batch} is not a number."
     if (since := values.get("since", "")) and moment(since, lambda: datetime.now(UTC)) is None:

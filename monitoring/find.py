@@ -15,12 +15,14 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One thing that was found: what it is called, and what tells it from others."""
+    """One thing that was found: what it is called, and what tells it from others. `exact`: that is what was asked
+    for, and not a part of it."""
 
     url: str
     name: str
     note: str = ""
     state: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,12 @@ def search(text: str) -> list[Group]:
 
 
 def only(groups: list[Group]) -> str:
-    """The address of the one thing that has this number or name; empty where several have, or none."""
-    # Part of an error is not what a cause is called, and what was not read may hold another.
-    if any(group.hits is None or group.kind == "Causes" for group in groups):
+    """The address of the one thing that was found, if this is its whole number or name; else empty."""
+    # What was not read may hold another.
+    if any(group.hits is None for group in groups):
         return ""
     hits = [hit for group in groups for hit in group.hits or ()]
-    return hits[0].url if len(hits) == 1 else ""
+    return hits[0].url if len(hits) == 1 and hits[0].exact else ""
 
 
 def elsewhere(text: str) -> list[tuple[str, str]]:
@@ -66,7 +68,7 @@ def elsewhere(text: str) -> list[tuple[str, str]]:
 def _numbered(number: int) -> list[Group]:
     return [
         _group("Jobs", lambda: _job(number)),
-        _group("Batches", lambda: [_batch(row) for row in [batches.batch(number)] if row]),
+        _group("Batches", lambda: [_batch(row, str(number)) for row in [batches.batch(number)] if row]),
         _group("Operations", lambda: [_operation(row) for row in [operations.operation(number)] if row]),
     ]
 
@@ -74,9 +76,9 @@ def _numbered(number: int) -> list[Group]:
 def _named(text: str) -> list[Group]:
     errors = f"by the errors of the newest {find.LETTERS:,} dead letters"
     return [
-        _group("Batches", lambda: _batches(batches.BatchQuery(name=text)), _address("batches", name=text)),
-        _group("Queues", lambda: [_queue(name) for name in find.queues_named(text, SHOWN + 1)], _address("queues")),
-        _group("Workers", lambda: [_worker(one) for one in find.workers_named(text, SHOWN + 1)], _address("workers")),
+        _group("Batches", lambda: _batches(batches.BatchQuery(name=text), text), _address("batches", name=text)),
+        _group("Queues", lambda: _queues(text), _address("queues")),
+        _group("Workers", lambda: _workers(text), _address("workers")),
         _group("Causes", lambda: _causes(text), _address("causes", text=text), note=errors),
     ]
 
@@ -84,7 +86,7 @@ def _named(text: str) -> list[Group]:
 def _pairs(text: str) -> list[Group]:
     pair = _pair(text)
     query = batches.BatchQuery(metadata=(pair,)) if pair else None
-    read = (lambda: _batches(query)) if query else list
+    read = (lambda: _batches(query, text)) if query else list
     return [_group("Batches", read, _address("batches", meta=text), note="by their metadata")]
 
 
@@ -105,28 +107,41 @@ def _address(route: str, **chosen: str) -> str:
 def _job(number: int) -> list[Hit]:
     found = job_detail.job(number)
     note = f"in queue {found.queue}" if found else ""
-    return [Hit(reverse("job", args=[number]), f"Job {number}", note, str(found.state))] if found else []
+    return [Hit(reverse("job", args=[number]), f"Job {number}", note, str(found.state), exact=True)] if found else []
 
 
 def _operation(row: operations.OperationRow) -> Hit:
-    return Hit(reverse("operation", args=[row.id]), f"Operation {row.id}", first_line(f"{row.label}: {row.target}"))
+    note = first_line(f"{row.label}: {row.target}")
+    return Hit(reverse("operation", args=[row.id]), f"Operation {row.id}", note, exact=True)
 
 
-def _batches(query: batches.BatchQuery) -> list[Hit]:
-    return [_batch(row) for row in batches.batch_page(query).rows[: SHOWN + 1]]
+def _batches(query: batches.BatchQuery, text: str) -> list[Hit]:
+    return [_batch(row, text) for row in batches.batch_page(query).rows[: SHOWN + 1]]
 
 
-def _batch(row: batches.BatchRow) -> Hit:
+def _batch(row: batches.BatchRow, text: str) -> Hit:
     note = f"batch {row.id}, {row.total:,} jobs in queue {row.queue}"
-    return Hit(reverse("batch", args=[row.id]), first_line(row.name) or "unnamed", note, str(row.state))
+    exact = _same(text, row.name, str(row.id))
+    return Hit(reverse("batch", args=[row.id]), first_line(row.name) or "unnamed", note, str(row.state), exact)
 
 
-def _queue(name: str) -> Hit:
-    return Hit(reverse("queue", args=[name]), name)
+def _queues(text: str) -> list[Hit]:
+    names = find.queues_named(text, SHOWN + 1)
+    return [Hit(reverse("queue", args=[name]), name, exact=_same(text, name)) for name in names]
 
 
-def _worker(one: find.WorkerName) -> Hit:
-    return Hit(reverse("worker", args=[one.id]), first_line(one.name), f"on {first_line(one.host)}")
+def _workers(text: str) -> list[Hit]:
+    return [_worker(one, text) for one in find.workers_named(text, SHOWN + 1)]
+
+
+def _worker(one: find.WorkerName, text: str) -> Hit:
+    exact = _same(text, one.name, str(one.id), one.id.hex)
+    return Hit(reverse("worker", args=[one.id]), first_line(one.name), f"on {first_line(one.host)}", exact=exact)
+
+
+def _same(text: str, *names: str) -> bool:
+    """Whether the text is one of these names, in whatever case: that is how they are looked for."""
+    return text.casefold() in (filters.storable(name).casefold() for name in names)
 
 
 def _causes(text: str) -> list[Hit]:
@@ -135,6 +150,7 @@ def _causes(text: str) -> list[Hit]:
             reverse("cause", args=[row.fingerprint]),
             first_line(row.error_class) or row.reason,
             f"{count:,} dead letter{'s' * (count != 1)}: {first_line(row.message)}",
+            exact=_same(text, row.fingerprint),
         )
         for count, row in find.causes_with(text, SHOWN + 1)
     ]

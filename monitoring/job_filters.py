@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from monitoring import filters
 from monitoring.query_text import Language, Qualifier
@@ -13,6 +13,8 @@ from queues.selectors.clock import database_now
 from queues.selectors.job_lists import LAST_ID, Place
 from queues.selectors.job_sources import JobQuery
 
+# As the lists that are filtered so know it.
+Unclear = filters.Unclear
 KNOWN = ("state", "queue", "handler", "batch", "since", "until", "error", "payload")
 ARCHIVE_KNOWN = ("queue", "batch", "outcome", "within", "until")
 STATES = [state.value for state in JobState]
@@ -53,52 +55,45 @@ ARCHIVE = Language(
         ID,
     ),
     elsewhere="Jobs that are not archived yet are searched in the list of jobs.",
+    thing="an archived job",
 )
 PLACE = re.compile(r"(\d{1,19})-(\d{1,19})-(\d{1,19})", re.ASCII)
 ARCHIVE_PLACE = re.compile(r"(\d{1,19})-(\d{1,19})", re.ASCII)
 
 
-class Unclear(ValueError):
-    """A filter cannot be understood: the message names it and says what it should be."""
-
-
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
     """The filter among the parameters of an address: known names with a value."""
-    return _known(values, KNOWN)
+    return filters.given(values, KNOWN)
 
 
 def archive_chosen(values: Mapping[str, str]) -> dict[str, str]:
     """The same for the archive."""
-    return _known(values, ARCHIVE_KNOWN)
-
-
-def _known(values: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in names}
-    return {name: value for name, value in given.items() if value}
+    return filters.given(values, ARCHIVE_KNOWN)
 
 
 def parse(query_string: str) -> dict[str, str]:
-    """The filter of a query string."""
-    return chosen(dict(parse_qsl(query_string[:2_000])))
+    """The filter of a query string. Raises `Unclear` for one that is too long."""
+    return chosen(filters.pairs(query_string))
 
 
 def canonical(query_string: str) -> str:
-    """The one spelling of a filter."""
+    """The one spelling of a filter. Raises `Unclear` for one that is too long."""
     return urlencode(parse(query_string))
 
 
 def query(values: Mapping[str, str]) -> JobQuery:
     """Which jobs are meant. Raises `Unclear`."""
-    state = values.get("state", "")
-    if state and state not in STATES:
-        raise Unclear(f"State: there is no {state}. It is one of {', '.join(STATES)}.")
+    filters.check_lengths(values)
+    filters.one_of("State", values.get("state", ""), STATES)
+    since, until = moment(values.get("since", ""), "From"), moment(values.get("until", ""), "To")
+    filters.in_order(since, until)
     return JobQuery(
-        state=state,
+        state=values.get("state", ""),
         queue=values.get("queue", ""),
         handler=values.get("handler", ""),
         batch=batch(values),
-        since=moment(values.get("since", ""), "From"),
-        until=moment(values.get("until", ""), "To"),
+        since=since,
+        until=until,
         error=values.get("error", ""),
         payload=pair(values.get("payload", "")),
     )
@@ -106,17 +101,22 @@ def query(values: Mapping[str, str]) -> JobQuery:
 
 def archived_query(values: Mapping[str, str]) -> ArchivedQuery:
     """Which archived jobs are meant. Raises `Unclear`."""
-    outcome = values.get("outcome", "")
-    if outcome and outcome not in OUTCOMES:
-        raise Unclear(f"Outcome: there is no {outcome}. It is one of {', '.join(OUTCOMES)}.")
+    filters.check_lengths(values)
+    filters.one_of("Outcome", values.get("outcome", ""), OUTCOMES)
     number = batch(values)
     within = values.get("within") or ("all" if number is not None else USUALLY_WITHIN)
+    since = None if within == "all" else moment(within, "Ended within")
+    until = moment(values.get("until", ""), "To")
+    if since and until and since >= until:
+        words = WITHIN.get(within, f"what ended since {within}")
+        ends = f"{until:%Y-%m-%d %H:%M} UTC"
+        raise Unclear(f"Ended within: this is {words}, and To ({ends}) is before. Choose a longer time.")
     return ArchivedQuery(
         batch=number,
         queue=values.get("queue", ""),
-        outcome=outcome,
-        since=None if within == "all" else moment(within, "Ended within"),
-        until=moment(values.get("until", ""), "To"),
+        outcome=values.get("outcome", ""),
+        since=since,
+        until=until,
     )
 
 

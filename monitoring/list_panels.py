@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from monitoring import batch_filters, filters, limits, panels, rows, run_filters
-from monitoring.job_filters import Unclear
+from monitoring.filters import Unclear
 from monitoring.panels import NEWS, Ask, Context, Gone, Panel
 from monitoring.snapshot import BatchLine, Snapshot
 from queues.domain.states import RunState
@@ -44,11 +44,16 @@ def batch_rows(snapshot: Snapshot, ids: list[int]) -> dict[int, BatchLine]:
 def run_news(ask: Ask) -> Context:
     """Keys of the newest runs under a filter: those that have started, or ended where the list is of ended ones."""
     chosen = run_filters.parse(ask.subject)
+    text = chosen.get("worker", "")
+    try:
+        run_filters.check(chosen)
+        worker = ask.snapshot.once(("worker named", text), lambda: run_filters.worker(text))
+    except Unclear:
+        # The page itself says what is wrong.
+        return {"keys": []}
     state, queue = chosen.get("state", ""), chosen.get("queue", "")
     ended = state in ENDED
     marks = ask.snapshot.once(("newest runs", ended), lambda: live_rows.newest_runs(ended=ended))
-    text = chosen.get("worker", "")
-    worker = ask.snapshot.once(("worker named", text), lambda: run_filters.worker(text))
     found = [
         mark
         for mark in marks

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.urls import set_script_prefix
 
-from monitoring import access, panels, rows
+from monitoring import access, panels, rows, shares
 from monitoring.history import HISTORY
 from monitoring.panels import Context, Topic
 from monitoring.snapshot import SHARED, Snapshot
@@ -32,9 +32,7 @@ TICK = 1.0
 ACCESS_EVERY = 8
 # No statement of a tick may take longer; a panel that does says so, the others go on.
 STATEMENT_LIMIT = 2.0
-MOST_TOPICS = 400
-# Rows of lists that are watched at once, and those of them that one tick reads.
-MOST_ROWS = 20_000
+# Rows of lists that one tick reads.
 ROWS_A_TICK = 500
 # Seconds after which a tick leaves what is still due to the next one: who has waited longest comes first.
 LONGEST_TICK = 2.0
@@ -64,8 +62,12 @@ class Socket(Protocol):
         """No longer permitted."""
 
 
-class Full(Exception):
-    """More different things are watched than one process reads each second."""
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old what a page shows is, in seconds; `behind` when that is because more is watched than is read in time."""
+
+    seconds: float
+    behind: bool = False
 
 
 class Reader:
@@ -142,17 +144,18 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._version = 0
         self._read_in: dict[Topic, int] = {}
+        self._read_at: dict[Topic, float] = {}
+        self._late: frozenset[Topic] = frozenset()
 
     def join(self, socket: Socket) -> None:
-        """Feed this socket from now on. Raises `Full`."""
-        watched = set(socket.topics).union(*(other.topics for other in self.sockets))
-        listed = sum(panels.PANELS[topic.panel].of_rows for topic in watched)
-        if len(watched) - listed > MOST_TOPICS or listed > MOST_ROWS:
-            raise Full
+        """Feed this socket from now on. Raises `shares.Full`."""
+        shares.check(socket, self.sockets)
         self.sockets.add(socket)
         if self._task is None or self._task.done():
             self.rendered.clear()
             self._read_in.clear()
+            self._read_at.clear()
+            self._late = frozenset()
             self.fresh_at = time.monotonic()
             self._task = asyncio.create_task(self._feed(), name="live")
 
@@ -163,9 +166,11 @@ class Hub:
             self._task.cancel()
             self._task = None
 
-    def age(self) -> float:
-        """Seconds since the last reading that succeeded."""
-        return time.monotonic() - self.fresh_at
+    def age(self, topics: Collection[Topic]) -> Age:
+        """How old the oldest of these is: since the last reading that succeeded, or longer for what it left waiting."""
+        now, late = time.monotonic(), self._late.intersection(topics)
+        oldest = min((self._read_at.get(topic, self.fresh_at) for topic in late), default=self.fresh_at)
+        return Age(now - min(oldest, self.fresh_at), behind=oldest < self.fresh_at)
 
     def newer(self, topics: Collection[Topic], seen: dict[Topic, int]) -> str:
         """Fragments that changed since they were `seen`, which is brought up to date."""
@@ -197,11 +202,15 @@ class Hub:
     ) -> None:
         watched = {topic for socket in self.sockets for topic in socket.topics}
         self._read_in = {topic: last for topic, last in self._read_in.items() if topic in watched}
-        due = self._due(watched, tick)
+        waiting = self._due(watched, tick)
         started = time.monotonic()
+        # Of what was never read, the page itself has shown figures when it came.
+        self._read_at = {topic: self._read_at.get(topic, started) for topic in watched}
         try:
-            found = await loop.run_in_executor(thread, reader.read, due)
+            found = await loop.run_in_executor(thread, reader.read, _first(waiting))
             self._read_in.update(dict.fromkeys(found, tick))
+            self._read_at.update(dict.fromkeys(found, started))
+            self._late = frozenset(waiting).difference(found)
             self._keep(watched, found)
             reader.forget(watched)
             self.fresh_at = started
@@ -219,17 +228,15 @@ class Hub:
             socket.wake()
 
     def _due(self, watched: Iterable[Topic], tick: int) -> list[Topic]:
-        """What is read now: what never was, then what was left waiting, then what has its turn in this tick."""
+        """What is due, in its order: what never was read, then what was left waiting, then what has its turn now."""
         waits: dict[Topic, int] = {}
         for topic in watched:
             last, every = self._read_in.get(topic), panels.PANELS[topic.panel].every
             if last is None:
-                waits[topic] = tick + MOST_TOPICS
+                waits[topic] = tick + shares.MOST_TOPICS
             elif tick % every == 0 or tick - last > every:
                 waits[topic] = tick - last
-        order = sorted(waits, key=lambda topic: -waits[topic])
-        left = {*[topic for topic in order if panels.PANELS[topic.panel].of_rows][ROWS_A_TICK:]}
-        return [topic for topic in order if topic not in left]
+        return sorted(waits, key=lambda topic: -waits[topic])
 
     def _keep(self, watched: Collection[Topic], found: dict[Topic, str]) -> None:
         self.rendered = {topic: old for topic, old in self.rendered.items() if topic in watched}
@@ -245,6 +252,12 @@ class Hub:
                 socket.allow(permitted[socket.visitor])
             else:
                 socket.expel()
+
+
+def _first(due: list[Topic]) -> list[Topic]:
+    """What of it one tick tries to read: not more rows than it can."""
+    left = {*[topic for topic in due if panels.PANELS[topic.panel].of_rows][ROWS_A_TICK:]}
+    return [topic for topic in due if topic not in left]
 
 
 HUB = Hub()

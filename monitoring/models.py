@@ -1,4 +1,4 @@
-"""What the console keeps for itself: sign-in links and the figures of past minutes."""
+"""What the console keeps for itself: sign-in links, wrong passwords and the figures of past minutes."""
 
 from typing import ClassVar
 
@@ -21,6 +21,22 @@ class LoginLink(models.Model):
 
     def __str__(self) -> str:
         return f"sign-in link {self.pk}"
+
+
+class SignInTry(models.Model):
+    """A password that was wrong: kept for some minutes, without a name or an address. `key` is a digest of both."""
+
+    key = models.CharField(max_length=64)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["key", "at"], name="signintry_key"),
+            models.Index(fields=["at"], name="signintry_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"wrong password at {self.at:%Y-%m-%d %H:%M}"
 
 
 class MetricPoint(models.Model):

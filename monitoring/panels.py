@@ -62,6 +62,11 @@ class Panel:
         return f"monitoring/_{self.name.replace('-', '_')}.html"
 
     @property
+    def words(self) -> str:
+        """What it is called where it cannot show itself."""
+        return self.name.replace("-", " ").capitalize()
+
+    @property
     def of_rows(self) -> bool:
         """Whether it tells of the rows of a list."""
         return self.about == ROWS
@@ -98,7 +103,11 @@ def dead_summary(ask: Ask) -> Context:
 
 def dead_news(ask: Ask) -> Context:
     """The same for dead letters."""
-    query = filters.dead_letter_query(filters.parse(ask.subject))
+    chosen = filters.parse(ask.subject)
+    if filters.flaw(chosen):
+        # The page itself says what is wrong.
+        return {"keys": []}
+    query = filters.dead_letter_query(chosen)
     places = ask.snapshot.once(("news", query), lambda: dead_letters.newest_dead_letters(query, NEWS))
     return {"keys": [filters.dead_letter_key(place) for place in places]}
 
@@ -126,6 +135,13 @@ def add(*more: Panel, **subjects: Callable[[str], str]) -> None:
 
 def topic(name: str, subject: str, operate: bool) -> Topic:
     """A topic that exists. Raises `Gone` for a panel or subject that cannot."""
+    try:
+        return _topic(name, subject, operate)
+    except filters.Unclear as error:
+        raise Gone(str(error)) from None
+
+
+def _topic(name: str, subject: str, operate: bool) -> Topic:
     panel = PANELS.get(name)
     if panel is None:
         raise Gone(f"panel {name}")
@@ -158,8 +174,11 @@ def render(wanted: Topic, snapshot: Snapshot, *, pushed: bool = False) -> SafeSt
 
 
 def read(wanted: Topic, snapshot: Snapshot) -> Context:
-    """What the panel tells."""
-    return PANELS[wanted.panel].context(Ask(snapshot, wanted.subject, wanted.operate))
+    """What the panel tells. Raises `Gone`, also for a filter that cannot be understood: its page says why."""
+    try:
+        return PANELS[wanted.panel].context(Ask(snapshot, wanted.subject, wanted.operate))
+    except filters.Unclear as error:
+        raise Gone(str(error)) from None
 
 
 def show(wanted: Topic, found: Context, *, pushed: bool) -> SafeString:

@@ -7,13 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
+from urllib.parse import urlencode, urlsplit
 
+from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import reverse
+from django.shortcuts import redirect, render
+from django.urls import get_script_prefix, reverse
+from django.utils.encoding import iri_to_uri
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from monitoring.filters import Unclear
 from monitoring.limits import limited
 
 VIEW = "queues.view_console"
@@ -93,7 +99,11 @@ def _guarded(view: View[P], allowed: Callable[[Any], bool], right: str) -> View[
             return _sign_in(request)
         if not allowed(request.user):
             raise Missing(right if may_view(request.user) else VIEW)
-        return bounded(request, *args, **kwargs)
+        try:
+            return bounded(request, *args, **kwargs)
+        except Unclear as error:
+            # Of a page that has no place to say so, or of a file.
+            return render(request, "monitoring/unclear.html", {"nav": "", "problem": str(error)}, status=400)
 
     bounded = limited(view)
     return cast(View[P], wraps(view)(guarded))
@@ -103,4 +113,20 @@ def _sign_in(request: HttpRequest) -> HttpResponse:
     # A fragment request would follow the redirect and put the sign-in page into a panel.
     if getattr(request, "htmx", False):
         return HttpResponse(status=401)
-    return redirect_to_login(request.get_full_path() if request.method == "GET" else reverse("overview"))
+    if request.method in ("GET", "HEAD"):
+        return redirect_to_login(request.get_full_path())
+    # Said on the page of the form, where it is to be sent again; the sign-in page says it by its address.
+    messages.warning(request, "Your sign-in had ended: nothing was sent. Look at it and send it again.")
+    return redirect(f"{reverse('login')}?{urlencode({'next': _form_of(request), 'unsent': 1})}")
+
+
+def _form_of(request: HttpRequest) -> str:
+    """The page of this site that held the form; the overview where the browser does not say it."""
+    given, host = request.headers.get("Referer", ""), {request.get_host()}
+    if url_has_allowed_host_and_scheme(given, host, require_https=request.is_secure()):
+        parts = urlsplit(given)
+        path = iri_to_uri(parts._replace(scheme="", netloc="", fragment="").geturl())
+        # One that begins with two slashes were the name of a host; back from the door to the door is a circle.
+        if path.startswith(get_script_prefix()) and not path.startswith(("//", reverse("login"))):
+            return path
+    return reverse("overview")

@@ -22,11 +22,11 @@ INSIDE = ("args.", "payload.")
 
 
 class Misread(ValueError):
-    """A part of the text cannot be understood: which one, and why."""
+    """A part of the text cannot be understood: which one, why, and where in the text it is."""
 
-    def __init__(self, part: str, why: str) -> None:
+    def __init__(self, part: str, why: str, at: int = 0) -> None:
         super().__init__(why)
-        self.part = part
+        self.part, self.at = part, at
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,13 @@ class Chip(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Language:
     """What a list understands: `words` is the parameter of words that stand alone, `pairs` that of `key=value`; each
-    empty where the list has none. `elsewhere` says where to look for what it has not."""
+    empty where the list has none. `elsewhere` says where to look for what it has not; `thing` is what it lists."""
 
     qualifiers: tuple[Qualifier, ...]
     words: str = ""
     pairs: str = ""
     elsewhere: str = ""
+    thing: str = "a job"
 
     @property
     def known(self) -> str:
@@ -69,20 +70,27 @@ class Language:
 def read(text: str, language: Language) -> dict[str, str]:
     """The filter that a text says, by parameter. Raises `Misread`."""
     if '"' in TOKEN.sub(" ", text):
-        raise Misread(text[text.rindex('"') :], "A quote is opened here and not closed.")
+        at = text.rindex('"')
+        raise Misread(text[at:], "A quote is opened here and not closed.", at)
     found: dict[str, str] = {}
-    words: list[str] = []
+    words: list[tuple[re.Match[str], str]] = []
     for match in TOKEN.finditer(text):
         part = match[0]
-        parameter, value = _meaning(part, language)
+        try:
+            parameter, value = _meaning(part, language)
+        except Misread as error:
+            # The same letters may stand before it, within another part.
+            raise Misread(part, str(error), match.start()) from None
         if parameter == language.words and not NAMED.fullmatch(part):
-            words.append(value)
+            words.append((match, value))
         elif found.setdefault(parameter, value) != value:
-            raise Misread(part, f"This is said twice, and a job has only one: {found[parameter]} was said before.")
+            twice = f"This is said twice, and {language.thing} has only one: {found[parameter]} was said before."
+            raise Misread(part, twice, match.start())
     if words:
         if language.words in found:
-            raise Misread(words[0], "Single words look for an error as well: put all of its text into one quote.")
-        found[language.words] = " ".join(words)
+            one = "Single words look for an error as well: put all of its text into one quote."
+            raise Misread(words[0][0][0], one, words[0][0].start())
+        found[language.words] = " ".join(value for _match, value in words)
     return found
 
 

@@ -1,7 +1,7 @@
 """The filter of the list of runs: what an address means, and the one way to write it."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from uuid import UUID
 
 from monitoring import filters
@@ -9,32 +9,33 @@ from queues.domain.states import RunState
 from queues.selectors import worker_health
 
 KNOWN = ("queue", "worker", "state")
-NOBODY = UUID(int=0)
+STATES = [state.value for state in RunState]
 
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
-    """The filter among the parameters of an address: known names with a value. An unknown state is no filter."""
-    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
-    if given["state"] not in set(RunState):
-        given["state"] = ""
-    return {name: value for name, value in given.items() if value}
+    """The filter among the parameters of an address: known names with a value."""
+    return filters.given(values, KNOWN)
+
+
+def check(chosen: Mapping[str, str]) -> None:
+    """Raise `Unclear` for a filter that cannot be understood."""
+    filters.check_lengths(chosen)
+    filters.one_of("State", chosen.get("state", ""), STATES)
 
 
 def parse(query_string: str) -> dict[str, str]:
-    """The filter of a query string."""
-    return chosen(dict(parse_qsl(query_string[:1_000])))
+    """The filter of a query string. Raises `Unclear` for one that is too long."""
+    return chosen(filters.pairs(query_string))
 
 
 def canonical(query_string: str) -> str:
-    """The one spelling of a filter."""
+    """The one spelling of a filter. Raises `Unclear` for one that is too long."""
     return urlencode(parse(query_string))
 
 
 def worker(text: str) -> UUID | None:
-    """The worker of a filter, by name or the beginning of its id. One that is unknown matches none, rather than all."""
-    if not text:
-        return None
+    """The worker of a filter, by name or the beginning of its id. Raises `Unclear` where that is none, or several."""
     try:
-        return worker_health.named(text)
-    except LookupError:
-        return NOBODY
+        return worker_health.named(text) if text else None
+    except LookupError as error:
+        raise filters.Unclear(f"Worker: {error}.") from None

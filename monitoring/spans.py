@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from monitoring import filters, minutes
-from monitoring.job_filters import Unclear, moment
+from monitoring.filters import Unclear
+from monitoring.job_filters import moment
 from monitoring.minutes import WINDOWS, Window
 from monitoring.rollup import RETENTION
 from queues.selectors.clock import database_now
@@ -29,10 +30,13 @@ class Chosen:
 
 def chosen(values: Mapping[str, str], usual: str = minutes.USUAL) -> Chosen:
     """The window of an address. Where its own time cannot be understood, the usual one and the reason."""
-    given = {name: filters.storable(values.get(name, ""))[:40] for name in ("from", "to")}
-    if not any(given.values()):
-        return Chosen(WINDOWS.get(values.get("window", ""), WINDOWS[usual]), given, usual)
+    given = {name: filters.bounded(values.get(name, "")) for name in ("from", "to")}
     try:
+        filters.check_lengths(given)
+        if not any(given.values()):
+            name = filters.bounded(values.get("window", "")) or usual
+            filters.one_of("Window", name, WINDOWS)
+            return Chosen(WINDOWS[name], given, usual)
         return Chosen(_own(given["from"], given["to"]), given, usual)
     except Unclear as error:
         return Chosen(WINDOWS[usual], given, usual, str(error))

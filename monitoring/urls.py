@@ -15,6 +15,7 @@ from monitoring.views import (
     batch_actions,
     batch_export,
     batches,
+    batches_act,
     causes,
     dead_letter_actions,
     dead_letters,
@@ -64,6 +65,7 @@ register_converter(QueueNameConverter, "queue")
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("batches/", batches.batch_list, name="batches"),
+    path("batches/selected/<slug:deed>/", batches_act.act, name="batches-act"),
     path("batches/new/", submit.new_batch, name="new-batch"),
     path("batches/new/<slug:token>/", upload.upload, name="upload"),
     path("batches/<id:batch_id>/", batches.batch_detail, name="batch"),

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 from uuid import UUID
 
 from monitoring import filters, minutes, panels, queue_panels
@@ -57,13 +57,13 @@ class WorkerLine:
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
     """The filter among the parameters of an address."""
-    given = {name: filters.storable(values.get(name, ""))[: filters.LONGEST] for name in KNOWN}
-    return {name: value for name, value in given.items() if value}
+    return filters.given(values, KNOWN)
 
 
 def worker_list(ask: Ask) -> Context:
     """Those that should be there, the oldest first: who starts is added below, and no row moves."""
-    snapshot, wanted = ask.snapshot, chosen(dict(parse_qsl(ask.subject)))
+    snapshot, wanted = ask.snapshot, chosen(filters.pairs(ask.subject))
+    filters.check_lengths(wanted)
     now = snapshot.now
     everybody = snapshot.once("seen", lambda: worker_health.listed(now, window=WINDOW))
     seen = sorted(filter(lambda worker: _fits(worker, wanted), everybody), key=lambda one: (one.started_at, one.id))
@@ -104,7 +104,7 @@ def register() -> None:
         Panel("worker-list", worker_list, about="workers", every=2),
         Panel("worker", worker, about="worker", every=2),
         worker=_worker,
-        workers=lambda subject: urlencode(chosen(dict(parse_qsl(subject[:2_000])))),
+        workers=lambda subject: urlencode(chosen(filters.pairs(subject))),
     )
 
 

@@ -15,7 +15,7 @@ from queues.selectors import operations, recurring
 # They show no figures: signing in and out, a pointer to a file, and what is there only after something was uploaded.
 LEFT_OUT = frozenset({"login", "login-link", "logout", "favicon", "upload"})
 # What an argument of a route can be beside the names and numbers of what there is.
-WORDS = {"action": "retry", "verb": "retry", "kind": "errors", "form": "csv"}
+WORDS = {"action": "retry", "verb": "retry", "kind": "errors", "form": "csv", "deed": "cancel"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,8 @@ def _filters(route: str, filled: Filled) -> list[dict[str, object]]:
         ],
         "dead-letters-retry": [{"job": filled.job_dead}, {"all": 1, "cause": filled.cause}, {"all": 1, "queue": queue}],
         "dead-letters-delete": [{"job": filled.job_dead}, {"all": 1, "queue": queue}],
+        "batches-act": [{"batch": filled.batch_waiting}, {"batch": filled.batch_done}],
+        "archive-restore": [{"job": filled.job_archived}, {"all": 1, "state": "archived", "queue": queue}],
         "operate": [{"job": filled.job_dead}, {"all": 1, "state": "dead"}, {"all": 1, "state": "dead", "queue": queue}],
         "causes": [{"queue": queue}, {"batch": batch}],
         "runs": [{"state": "lost"}, {"state": "done"}, {"queue": queue}, {"worker": filled.worker}],

@@ -13,17 +13,18 @@ from monitoring.acting import Wanted
 from monitoring.permissions import EMPTY_TRASH, Missing, may_empty_trash, operator_required
 from monitoring.templatetags.console import duration
 from monitoring.views.confirm import Question, ask, back, mistyped, who
+from queues.domain.batch_deeds import BatchAction
 from queues.domain.operating import Action, command_line
 from queues.selectors import clock, trash
 from queues.services import operate as operations
 from queues.services.operate import OperationRefused
 from queues.services.preview import Preview, preview
 
-PAGES = {"retry", "cancel", "delete", "restore", "empty", "priority", "queue"}
+PAGES = {"retry", "cancel", "delete", "restore", "empty", "priority", "queue", "unarchive"}
 NOTHING = "Select jobs first, or filter to act on all."
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def operate(request: HttpRequest, action: str) -> HttpResponse:
     """Do something with many jobs."""
@@ -37,7 +38,11 @@ def act(request: HttpRequest, action: Action, *, otherwise: str, nothing: str = 
     if action is Action.EMPTY and not may_empty_trash(request.user):
         raise Missing(EMPTY_TRASH)
     posted = request.method == "POST"
-    wanted = acting.wanted(action, request.POST if posted else request.GET)
+    try:
+        wanted = acting.wanted(action, request.POST if posted else request.GET)
+    except filters.Unclear as error:
+        messages.error(request, f"{error} Nothing was changed.")
+        return redirect(back(request, otherwise))
     if not wanted.job_ids and not wanted.operation and not (posted and wanted.until):
         # From here on this is what is meant: what appears while the question is read was not asked for.
         wanted = replace(wanted, until=clock.database_now(), top=None)
@@ -124,14 +129,19 @@ def _command(wanted: Wanted, found: Preview) -> str:
 
 
 def tell(request: HttpRequest, operation: Any, past: str) -> None:
-    """The outcome, with a way to undo a deletion and a link to the operation."""
+    """The outcome, with a way to undo a deletion, also one that goes on, and a link to the operation."""
     tags = f"operation-{operation.pk}"
-    if operation.state == "running":
+    running = operation.state == "running"
+    if past == "deleted" and (operation.changed or running):
+        tags += " undo"
+    if running:
         text = f"{operation.total:,} are being {past} in the background."
         messages.success(request, text, extra_tags=tags)
         return
-    if past == "deleted" and operation.changed:
-        tags += " undo"
-    skipped = f", {operation.skipped:,} no longer possible" if operation.skipped else ""
+    if operation.action in set(BatchAction):
+        left = [f"{count} not: {why}" for why, count in sorted(operation.outcomes.items()) if why != past]
+        skipped = "".join(f", {words}" for words in left)
+    else:
+        skipped = f", {operation.skipped:,} no longer possible" if operation.skipped else ""
     level = messages.SUCCESS if operation.changed else messages.WARNING
     messages.add_message(request, level, f"{operation.changed:,} {past}{skipped}.", extra_tags=tags)

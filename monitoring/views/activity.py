@@ -14,6 +14,7 @@ from monitoring.views.sending import send
 from queues.selectors import activity, timeline
 
 TOP = timeline.Place(filters.EPOCH, 0)
+NOTHING: timeline.Page[activity.Entry] = timeline.Page([], None, None)
 
 
 @require_safe
@@ -21,11 +22,15 @@ TOP = timeline.Place(filters.EPOCH, 0)
 def activity_list(request: HttpRequest) -> HttpResponse:
     """All changes under a filter, the last first."""
     chosen = wording.chosen(request.GET)
-    query = wording.query(chosen)
+    query, problem = None, ""
+    try:
+        query = wording.query(chosen)
+    except filters.Unclear as error:
+        problem = str(error)
     before = wording.read_place(request.GET.get("before", ""))
     after = wording.read_place(request.GET.get("after", ""))
-    page = limits.attempt(lambda: activity.activity_page(query, before=before, after=after))
-    first = before is None and after is None
+    page = limits.attempt(lambda: activity.activity_page(query, before=before, after=after)) if query else NOTHING
+    first = before is None and after is None and not problem
     entries = page.rows if page else []
     top = timeline.Place(entries[0].at, entries[0].id) if entries else TOP
     context = {
@@ -33,7 +38,8 @@ def activity_list(request: HttpRequest) -> HttpResponse:
         "rows": [(one, wording.link(one), wording.operation_link(one), wording.outcome(one)) for one in entries],
         "page": page,
         "slow": page is None,
-        "paged": not first,
+        "problem": problem,
+        "paged": before is not None or after is not None,
         "newer": wording.write_place(page.newer) if page and page.newer else "",
         "older": wording.write_place(page.older) if page and page.older else "",
         "chosen": chosen,

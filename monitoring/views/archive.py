@@ -10,12 +10,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from monitoring import filters, limits
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
+from monitoring.views.act import act
 from monitoring.views.confirm import Question, ask, back, mistyped, who
 from monitoring.views.page import show
+from queues.domain.operating import Action
 from queues.selectors import archive as figures_of_archive
 from queues.selectors import archived_jobs, clock, upkeep
 
 MOST_PICKED = 500
+NOTHING = "Select archived jobs first."
 # Of those that were picked, the first are named in words.
 NAMED = 10
 # Archived jobs that are read to say what there is.
@@ -63,14 +66,16 @@ def _about(jobs: int, partitions: list[figures_of_archive.ArchivePartition]) -> 
     return sum(partition.bytes for partition in partitions) * jobs // known if known > 0 else 0
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def restore(request: HttpRequest) -> HttpResponse:
-    """Ask, then let archived jobs run again."""
+    """Ask, then let archived jobs run again: at once those that were picked, as an operation all that match."""
     values = request.POST if request.method == "POST" else request.GET
     picked = sorted({number for text in values.getlist("job")[:MOST_PICKED] if (number := filters.whole_number(text))})
+    if not picked and values.get("all"):
+        return act(request, Action.UNARCHIVE, otherwise="archive", nothing=NOTHING)
     if not picked:
-        messages.info(request, "Select archived jobs first.")
+        messages.info(request, NOTHING)
         return redirect(back(request, "archive"))
     here = [row.id for row in archived_jobs.archived_rows(picked)]
     question = _question(here, len(picked) - len(here))

@@ -8,10 +8,12 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
 from monitoring import filters, job_filters, limits
+from monitoring.job_offers import Everything
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.list_search import Search, asked, search
 from monitoring.views.page import show
+from queues.domain.operating import ARCHIVED
 from queues.selectors import archive as figures_of_archive
 from queues.selectors import archived_jobs, batches, figures
 from queues.selectors.archived_jobs import COUNTED, ArchivedPage, ArchivedPlace, ArchivedQuery
@@ -44,6 +46,7 @@ def archive_list(request: HttpRequest) -> HttpResponse:
         "newer": job_filters.write_archived_place(page.newer),
         "older": job_filters.write_archived_place(page.older),
         "paged": any(places.values()),
+        "everything": _everything(chosen) if not read.get("problem") else Everything({}),
         **read,
         **_words(chosen, typed),
         **({} if page.rows else _empty()),
@@ -66,6 +69,14 @@ def _read(chosen: dict[str, str], places: dict[str, ArchivedPlace | None]) -> di
         "total": None if total is None else Total(min(total, COUNTED), total <= COUNTED),
         "batch": batches.batch(query.batch) if query.batch else None,
     }
+
+
+def _everything(chosen: dict[str, str]) -> Everything:
+    """All jobs under the filter of the list, as an operation calls its parts; the usual time is said as well."""
+    within = chosen.get("within") or ("all" if chosen.get("batch") else job_filters.USUALLY_WITHIN)
+    names = {"queue": "queue", "batch": "batch", "outcome": "outcome", "until": "before"}
+    fields = {names[name]: value for name, value in chosen.items() if name in names}
+    return Everything({"state": ARCHIVED, **fields, **({} if within == "all" else {"since": within})})
 
 
 def _words(chosen: dict[str, str], typed: Search | None) -> dict[str, object]:

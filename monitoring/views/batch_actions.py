@@ -13,6 +13,7 @@ from monitoring import batch_panels
 from monitoring.permissions import EMPTY_TRASH, Missing, may_empty_trash, operator_required
 from monitoring.snapshot import BatchLine, Snapshot
 from monitoring.templatetags.console import duration
+from monitoring.views import once
 from monitoring.views.confirm import Question, ask, mistyped, who
 from queues.selectors import batch_trash, trash
 from queues.services import again, batch_pause, cancel, delete
@@ -27,17 +28,23 @@ Done = tuple[str, int | None, str]
 
 @dataclass(frozen=True, slots=True)
 class _Act:
-    """A deed: what is asked, what is done with the answer, and the command that does the same with a number."""
+    """A deed: what is asked, what is done with the answer, and the command that does the same with a number.
+
+    One that `makes` a batch gets a key, by which it makes it once.
+    """
 
     question: Callable[[BatchLine], Question]
     do: Callable[[int, Mapping[str, Any]], Done]
     command: str
+    makes: bool = False
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def act(request: HttpRequest, batch_id: int, deed: str) -> HttpResponse:
     """Ask, then do."""
+    if _ACTS[deed].makes and (answered := once.answered(request, _what(deed, batch_id))):
+        return answered
     line = Snapshot({batch_id}).batch(batch_id)
     if line is None:
         raise Http404(f"there is no batch {batch_id}")
@@ -53,14 +60,28 @@ def act(request: HttpRequest, batch_id: int, deed: str) -> HttpResponse:
         return redirect("batch", batch_id=batch_id)
     if trashed and not may_empty_trash(request.user):
         raise Missing(EMPTY_TRASH)
-    wanted = _FOR_GOOD if trashed else _ACTS[deed]
-    question = replace(wanted.question(line), command=f"manage.py batches {wanted.command.format(batch_id)}")
+    return _answer(request, line, _FOR_GOOD if trashed else _ACTS[deed], _what(deed, batch_id))
+
+
+def _what(deed: str, batch_id: int) -> str:
+    """What a key of this deed begins with."""
+    return f"{deed} {batch_id}"
+
+
+def _answer(request: HttpRequest, line: BatchLine, wanted: _Act, what: str) -> HttpResponse:
+    batch_id, by = line.row.id, who(request)
+    question = replace(wanted.question(line), command=f"python manage.py batches {wanted.command.format(batch_id)}")
+    if wanted.makes:
+        if begun := once.begun(request):
+            return begun
+        question = replace(question, fields=once.fields(request))
+        by["idempotency_key"] = once.key(request, what)
     if request.method != "POST":
         return ask(request, question)
     if error := mistyped(request, question):
         return ask(request, question, error)
     try:
-        page, argument, said = wanted.do(batch_id, who(request))
+        page, argument, said = wanted.do(batch_id, by)
     except (ValueError, EnqueueError) as error:
         # Somebody was quicker, or what is asked cannot be: the service says which, with nothing changed.
         messages.error(request, f"{error}. Nothing was changed.")
@@ -178,9 +199,9 @@ _ACTS = {
     "pause": _Act(_ask_pause, _pause, "pause {}"),
     "resume": _Act(_ask_resume, _resume, "resume {}"),
     "cancel": _Act(_ask_cancel, _cancel, "cancel {}"),
-    "clone": _Act(_ask_clone, _clone, "retry {} --all"),
-    "delete": _Act(_ask_delete, _delete, "delete {} --trash"),
+    "clone": _Act(_ask_clone, _clone, "retry {} --all", makes=True),
+    "delete": _Act(_ask_delete, _delete, "delete {}"),
     "restore": _Act(_ask_restore, _restore, "restore {}"),
 }
 # What deleting means for a batch that is in the trash.
-_FOR_GOOD = _Act(_ask_for_good, _delete_for_good, "delete {}")
+_FOR_GOOD = _Act(_ask_for_good, _delete_for_good, "delete {} --for-good")

@@ -9,9 +9,10 @@ from django.views.decorators.http import require_safe
 
 from monitoring import activity as wording
 from monitoring import batch_filters, filters, limits, rows
-from monitoring.job_filters import Unclear
+from monitoring.filters import Unclear
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import BatchLine, Snapshot
+from monitoring.views import batches_act
 from monitoring.views.page import show
 from queues.selectors import batch_past, batch_trash, batch_work, batches, figures
 
@@ -42,6 +43,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
         "lines": lines,
         "slow": found is None,
         "problem": problem,
+        "deeds": batches_act.offered(chosen.get("state", "")),
         "chosen": chosen,
         "query": urlencode(chosen),
         "queues": figures.queue_names(),
@@ -50,7 +52,10 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     }
     wanted = [("batch-tabs", urlencode(chosen)), *rows.watched("batch", [line.row.id for line in lines])]
     if first:
-        wanted.append(("batch-news", urlencode(chosen)))
+        subject = urlencode(chosen)
+        wanted.append(("batch-news", subject))
+        # What the page shows is the newest there is: where no index leads to it, finding it twice is dear.
+        snapshot.once(("news", subject), lambda: [row.id for row in page.rows])
     return show(request, "monitoring/batches.html", wanted, context, snapshot=snapshot)
 
 

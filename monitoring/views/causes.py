@@ -51,6 +51,8 @@ def cause_list(request: HttpRequest) -> HttpResponse:
 def cause_detail(request: HttpRequest, fingerprint: str) -> HttpResponse:
     """One cause: its trend, where it strikes, a traceback and samples."""
     chosen = letters_filter(request) | {"cause": fingerprint}
+    if flaw := filters.flaw(chosen):
+        raise filters.Unclear(flaw)
     query = replace(filters.dead_letter_query(chosen), fingerprint=fingerprint)
     row = causes.cause(fingerprint, query, clock.database_now())
     if row is None:

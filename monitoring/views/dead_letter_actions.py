@@ -11,14 +11,14 @@ LIST = "dead-letters"
 NOTHING = "Select dead letters first, or filter by queue, batch or cause to act on all."
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def retry(request: HttpRequest) -> HttpResponse:
     """Run them again."""
     return act(request, Action.RETRY_DEAD, otherwise=LIST, nothing=NOTHING)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def delete(request: HttpRequest) -> HttpResponse:
     """Throw them away."""

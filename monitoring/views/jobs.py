@@ -91,7 +91,10 @@ def _same_cause(letter: dead_letters.DeadLetterRow | None) -> int | None:
 
 def _neighbours(request: HttpRequest) -> dict[str, str]:
     """The jobs before and after this one in the list from which it was opened."""
-    listed = job_filters.canonical(request.GET.get("in", ""))
+    try:
+        listed = job_filters.canonical(request.GET.get("in", ""))
+    except job_filters.Unclear:
+        listed = ""
     page = job_filters.read_page(request.GET.get("from", ""))
     at = job_filters.read_place(request.GET.get("at", ""))
     found = {"listed": "&".join(part for part in (listed, page) if part), "previous": "", "next": ""}

@@ -40,7 +40,10 @@ def asked(
     with what is wrong. None where nothing was typed. What the address says besides stays, unless it is typed anew."""
     if "q" not in request.GET:
         return None
-    text = filters.storable(request.GET["q"])[:LONGEST]
+    text = filters.storable(request.GET["q"])
+    if len(text) > LONGEST:
+        shown = [(one.text, _address(one)) for one in chips(chosen, language)]
+        return Search(language, text, shown, f"This search is longer than {LONGEST:,} characters. Shorten it.")
     number = filters.whole_number(text)
     try:
         found = {} if number is not None else read(text, language)
@@ -70,7 +73,7 @@ def _numbered(number: int, *, letters: bool) -> HttpResponse | None:
 
 
 def _misread(text: str, chosen: Mapping[str, str], language: Language, error: Misread) -> Search:
-    before, part, after = text.partition(error.part)
+    before, part, after = text[: error.at], error.part, text[error.at + len(error.part) :]
     shown = [(one.text, _address(one)) for one in chips(chosen, language)]
     return Search(language, text, shown, str(error).strip(), before, part, after)
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from monitoring.login_links import consume_login_link
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @csrf_protect
 @sensitive_post_parameters("token")

@@ -38,7 +38,7 @@ def operation_detail(request: HttpRequest, operation_id: int) -> HttpResponse:
     return show(request, "monitoring/operation.html", wanted, context, snapshot=snapshot)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def stop(request: HttpRequest, operation_id: int) -> HttpResponse:
     """Ask, then stop an operation after its present round."""
@@ -49,10 +49,10 @@ def stop(request: HttpRequest, operation_id: int) -> HttpResponse:
         question = Question(
             title=f"Stop operation {operation_id}?",
             verb="Stop the operation",
-            consequence=f"{row.done:,} of {row.total:,} jobs are done and stay so; the rest is left alone.",
+            consequence=f"{row.done:,} of {row.total:,} {row.things} are done and stay so; the rest is left alone.",
         )
         return ask(request, question)
-    elif row.deed is None:
+    elif not row.stoppable:
         messages.error(request, "A batch that is being deleted cannot be kept: part of it is gone.")
     else:
         given = who(request)
@@ -61,25 +61,42 @@ def stop(request: HttpRequest, operation_id: int) -> HttpResponse:
     return redirect("operation", operation_id=operation_id)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def undo(request: HttpRequest, operation_id: int) -> HttpResponse:
     """Ask, then bring back what an operation has deleted; the notice of a deletion posts here at once."""
     row = _found(operation_id)
     if request.method != "POST":
-        question = Question(
-            title=f"Bring back what operation {operation_id} has deleted?",
-            verb=f"Restore {row.changed:,} jobs",
-            consequence="They are what they were before, as far as they still are in the trash.",
-        )
-        return ask(request, question)
+        return ask(request, _undoing(row))
     try:
         operation = operate.undo(operation_id=operation_id, **who(request))
     except OperationRefused as error:
         messages.error(request, "Nothing of it is in the trash any more." if "matches" in str(error) else str(error))
         return redirect("operation", operation_id=operation_id)
-    tell(request, operation, "restored")
+    if operation.pk == operation_id:
+        messages.success(request, "The deletion is stopped. Nothing had been deleted yet.")
+    else:
+        tell(request, operation, "restored")
     return redirect("operation", operation_id=operation.pk)
+
+
+def _undoing(row: operations.OperationRow) -> Question:
+    back = "They are what they were before, as far as they still are in the trash."
+    command = f"python manage.py operate undo --operation {row.id}"
+    if row.running:
+        return Question(
+            title=f"Stop operation {row.id} and bring back what it has deleted?",
+            verb="Stop and restore",
+            consequence=f"{row.changed:,} of {row.total:,} {row.things} are deleted so far. Its present round is "
+            f"waited for, and no other follows; then all of them come back. {back}",
+            command=command,
+        )
+    return Question(
+        title=f"Bring back what operation {row.id} has deleted?",
+        verb=f"Restore {row.changed:,} {row.things}",
+        consequence=back,
+        command=command,
+    )
 
 
 def _found(operation_id: int) -> operations.OperationRow:

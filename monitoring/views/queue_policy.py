@@ -17,7 +17,7 @@ from queues.services.change_policy import FIELDS, PolicyRefused, change_policy
 LONGEST = 2_000
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def queue_policy(request: HttpRequest, name: str) -> HttpResponse:
     """The form with what holds now; a post is checked as a whole, and refused field by field."""
@@ -51,6 +51,8 @@ def _form(request: HttpRequest, policy: policies.Policy, given: dict[str, str], 
         "policy": policy,
         "groups": groups,
         "flaws": flaws,
+        # As the page has them from top to bottom, and in its words.
+        "wrong": [field for _title, fields in groups for field, _value, flaw in fields if flaw],
         "whole": flaws.get("", ""),
         "changes": limits.attempt(lambda: queue_changes(policy.queue, clock.database_now())),
         "advice": limits.attempt(lambda: policies.advice(policy.queue)),

@@ -62,7 +62,7 @@ def queue_changes(name: str, now: datetime) -> list[tuple[activity.Entry, list[t
     return [(entry, outcome(entry)) for entry in activity.deeds(now - CHANGES_WITHIN, CHANGES, target=name)]
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def pause(request: HttpRequest, name: str) -> HttpResponse:
     """Ask for a reason and until when, then pause."""
@@ -87,7 +87,7 @@ def pause(request: HttpRequest, name: str) -> HttpResponse:
     return redirect(back(request, reverse("queue", args=[name])))
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def resume(request: HttpRequest, name: str) -> HttpResponse:
     """Ask, then resume."""

@@ -13,8 +13,11 @@ from monitoring.views.page import show
 @require_safe
 @viewer_required
 def search(request: HttpRequest) -> HttpResponse:
-    """Straight to the one thing that has this number or name; else what there is, by kind."""
-    text = filters.storable(request.GET.get("q", ""))[: filters.LONGEST]
+    """Straight to the one thing whose whole number or name this is; else what there is, by kind."""
+    text = filters.bounded(request.GET.get("q", ""))
+    if len(text) > filters.LONGEST:
+        problem = f"This is longer than {filters.LONGEST} characters. Shorten it; nothing was searched."
+        return show(request, "monitoring/search.html", [], {"nav": "", "searched": text, "problem": problem})
     groups = finding.search(text) if text else []
     if url := finding.only(groups):
         return redirect(url)

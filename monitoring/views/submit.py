@@ -22,6 +22,7 @@ from queues import handlers
 from queues.domain.states import FailureMode, Priority
 from queues.selectors import batches, figures
 from queues.services.enqueue import EnqueueError, EnqueueLimited
+from queues.services.feed import metadata_text
 from queues.services.feeds import FORMATS, format_of
 from queues.services.lanes import find_lane
 from queues.services.submit import resolve, submit
@@ -29,7 +30,7 @@ from queues.services.submit import resolve, submit
 LONGEST_NAME = 200
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def new_batch(request: HttpRequest) -> HttpResponse:
     """The form; and with jobs in it, one batch of all of them or a word on the line that is wrong."""
@@ -133,17 +134,20 @@ def _run_at(text: str) -> datetime | None:
 
 
 def _metadata(text: str) -> dict[str, Any]:
-    """A JSON object, or a key=value on each line."""
+    """A JSON object, or a key=value on each line. Raises `EnqueueError`, before a file is kept."""
     if text.lstrip().startswith("{"):
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise EnqueueError(f"metadata: not JSON, {error}") from None
+        metadata_text(found)
         return dict(found)
     pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
     if bad := next((key for key, equals, _value in pairs if not equals or not key.strip()), None):
         raise EnqueueError(f"metadata: {bad!r:.60} is not key=value, as tenant=acme, nor a JSON object")
-    return {key.strip(): value.strip() for key, _equals, value in pairs}
+    given = {key.strip(): value.strip() for key, _equals, value in pairs}
+    metadata_text(given)
+    return given
 
 
 def resolve_target(options: Mapping[str, Any]) -> tuple[str, str | None]:

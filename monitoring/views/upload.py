@@ -109,7 +109,7 @@ def _shape(upload: Upload) -> Shape | None:
     return None if upload.form != "csv" or plain else shape_of(columns)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def upload(request: HttpRequest, token: str) -> HttpResponse:
     """What becomes of a file: the preview, how far its insertion is, and in the end its batch."""
@@ -274,7 +274,7 @@ def _page(request: HttpRequest, found: Upload, error: str = "") -> HttpResponse:
         "columns": [(place, one, [row[one["name"]] for row in rows]) for place, one in enumerate(found.columns)],
         "kinds": [(kind.value, words) for kind, words in KINDS.items()],
         "inspection": kept,
-        "advice": limits.attempt(lambda: policy.advice(name)) if request.method == "GET" else [],
+        "advice": limits.attempt(lambda: policy.advice(name)) if request.method != "POST" else [],
         "own_size": lane.chunk_size,
         "most": most,
         "parts": -(-jobs // most) if jobs > most else 0,

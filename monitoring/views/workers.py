@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from monitoring import limits, list_panels, rows, run_filters, worker_panels
+from monitoring import filters, limits, list_panels, rows, run_filters, worker_panels
 from monitoring.activity import read_place, write_place
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
@@ -59,8 +59,14 @@ ORDERS = {
 def worker_list(request: HttpRequest) -> HttpResponse:
     """All workers that should be there, or those of one host or queue."""
     chosen = worker_panels.chosen(request.GET)
-    context = {"nav": "workers", "chosen": chosen, "queues": figures.queue_names()}
-    return show(request, "monitoring/workers.html", [("worker-list", urlencode(chosen))], context)
+    problem = ""
+    try:
+        filters.check_lengths(chosen)
+    except filters.Unclear as error:
+        problem = str(error)
+    context = {"nav": "workers", "chosen": chosen, "queues": figures.queue_names(), "problem": problem}
+    live = [] if problem else [("worker-list", urlencode(chosen))]
+    return show(request, "monitoring/workers.html", live, context)
 
 
 @require_safe
@@ -82,7 +88,12 @@ def worker_detail(request: HttpRequest, worker_id: UUID) -> HttpResponse:
 def run_list(request: HttpRequest) -> HttpResponse:
     """Runs: those that go on first, then those that ended, the last first."""
     chosen = run_filters.chosen(request.GET)
-    worker = run_filters.worker(chosen.get("worker", ""))
+    try:
+        run_filters.check(chosen)
+        worker = run_filters.worker(chosen.get("worker", ""))
+    except filters.Unclear as error:
+        words = {"states": run_filters.STATES, "queues": figures.queue_names(), "chosen": chosen}
+        return show(request, "monitoring/runs.html", [], {"nav": "workers", "problem": str(error), **words})
     before, after = read_place(request.GET.get("before", "")), read_place(request.GET.get("after", ""))
     first, state = before is None and after is None, chosen.get("state", "")
     going: list[runs.RunRow] = []
@@ -105,7 +116,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "older": write_place(page.older) if page and page.older else "",
         "chosen": chosen,
         "query": urlencode(chosen),
-        "states": [one.value for one in RunState],
+        "states": run_filters.STATES,
         "queues": figures.queue_names(),
         "top": list_panels.newest_run([*going, *(page.rows if page else [])], state) if first else "",
     }
@@ -113,28 +124,28 @@ def run_list(request: HttpRequest) -> HttpResponse:
     return show(request, "monitoring/runs.html", live, context, snapshot=snapshot)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def suspend(request: HttpRequest, worker_id: UUID) -> HttpResponse:
     """Let it wait."""
     return _order(request, worker_id, "suspend")
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def resume(request: HttpRequest, worker_id: UUID) -> HttpResponse:
     """Let it go on."""
     return _order(request, worker_id, "resume")
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def stop(request: HttpRequest, worker_id: UUID) -> HttpResponse:
     """Let it end."""
     return _order(request, worker_id, "stop")
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @operator_required
 def reclaim(request: HttpRequest, worker_id: UUID) -> HttpResponse:
     """Take back what it holds."""

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from monitoring import live, shares
 from queues.models import Batch, Chunk, Job, Run
 from queues.services import operate
 from tests.browser.conftest import Server, Visit
@@ -165,6 +166,46 @@ def test_a_list_that_lost_its_server_tells_how_old_it_is_and_goes_on_by_itself(v
     expect(page.locator("#live-state")).to_have_attribute("data-state", "live", timeout=SOON)
     expect(banner).to_be_hidden()
     assert page.evaluate("window.same")
+
+
+def test_a_page_too_many_of_one_person_asks_calmly_until_there_is_room(
+    visit: Come, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = waiting_batch(5)
+    window = visit()
+    monkeypatch.setattr(shares, "MOST_SOCKETS_OF_ONE", 0)
+    page = window.open("/batches/")
+    state = page.locator("#live-state")
+    expect(state).to_have_attribute("data-state", "polling", timeout=SOON)
+    expect(state).to_have_attribute("title", re.compile("You have many live pages open"))
+    expect(page.locator("#announce")).to_contain_text("You have many live pages open")
+    expect(page.locator("#banner")).to_be_hidden()
+    drain(runs=1, want=5)
+    expect(page.locator(cell(page, f"batch-{batch.pk}", "state"))).to_have_text("completed", timeout=2 * SOON)
+    expect(page.locator("#banner")).to_be_hidden()
+    monkeypatch.setattr(shares, "MOST_SOCKETS_OF_ONE", 50)
+    # Whoever comes back to the page does not wait for the next try.
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(state).to_have_attribute("data-state", "live", timeout=SOON)
+
+
+def test_a_list_of_which_too_much_is_watched_says_that_it_is_behind(
+    visit: Come, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(12):
+        waiting_batch(1)
+    window = visit()
+    page = window.open("/batches/")
+    window.live()
+    monkeypatch.setattr(live, "ROWS_A_TICK", 1)
+    banner = page.locator("#banner")
+    expect(banner).to_contain_text(
+        re.compile(r"Some of these figures are \d+ s old: more is watched"), timeout=2 * SOON
+    )
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "behind")
+    monkeypatch.setattr(live, "ROWS_A_TICK", 500)
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "live", timeout=SOON)
+    expect(banner).to_be_hidden()
 
 
 def test_a_list_without_a_socket_asks_for_its_rows(visit: Come) -> None:

@@ -80,8 +80,8 @@ def test_each_part_of_the_filter_narrows(viewer: Client) -> None:
     hour_ago = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
     assert shown(viewer, since=hour_ago) == {new.pk}
     assert shown(viewer, until=hour_ago) == {old.pk}
-    assert shown(viewer, since="yesterday", actor="") == {old.pk, new.pk}
-    assert shown(viewer, since="0001-01-01T00:00+23:00") == {old.pk, new.pk}
+    assert shown(viewer, since="1h") == {new.pk}
+    assert shown(viewer, actor="", since="3h") == {old.pk, new.pk}
 
 
 def test_pages_follow_each_other_without_a_gap(viewer: Client) -> None:

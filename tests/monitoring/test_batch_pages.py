@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -160,6 +161,9 @@ def test_a_large_batch_is_cancelled_only_with_its_number(operator: Client) -> No
     assert "Type 1500 to confirm" in operator.get(where).content.decode()
     refused = operator.post(where, {"typed": "15", "shown": "1500"})
     assert refused.status_code == 422
+    # The field that is wrong is the one to go on in.
+    (focused,) = re.findall(r"<input[^>]* autofocus[^>]*>", refused.content.decode())
+    assert 'name="typed"' in focused and 'aria-invalid="true"' in focused
     assert Batch.objects.get().state == "running"
     assert operator.post(where, {"typed": "1500", "shown": "1500"}).status_code == 302
     assert Batch.objects.get().state == "cancelled"
@@ -172,7 +176,7 @@ def test_a_batch_is_deleted_once_it_has_ended(operator: Client) -> None:
     operator.post(reverse("batch-cancel", args=[batch.pk]))
     asked = operator.get(where).content.decode()
     assert "all 2 jobs goes to the trash for 3 d 00 h" in asked
-    assert f"manage.py batches delete {batch.pk} --trash" in asked
+    assert f"manage.py batches delete {batch.pk}</pre>" in asked
     assert operator.post(where, {"reason": "wrong file"})["Location"] == f"/batches/{batch.pk}/"
     assert Operation.objects.get().reason == "wrong file"
     advance_all()
@@ -275,7 +279,7 @@ def test_stages_callback_and_what_follows_are_shown(viewer: Client) -> None:
 
 def test_what_is_hostile_is_shown_harmlessly(viewer: Client) -> None:
     make_queue(max_attempts=1)
-    batch = enqueue_batch("tested.do", [{"fail": HOSTILE}], name=HOSTILE[:200], metadata={HOSTILE: HOSTILE})
+    batch = enqueue_batch("tested.do", [{"fail": HOSTILE}], name=HOSTILE[:200], metadata={HOSTILE[:200]: HOSTILE})
     drain()
     pause_reason = AuditEntry.objects.create(
         actor=HOSTILE[:150], source="page", action="x", target=f"batch {batch.pk}", reason=HOSTILE[:300]

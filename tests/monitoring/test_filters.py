@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring import batch_filters, filters
+from queues.domain.states import BatchState
+from queues.selectors.batches import STANDINGS, TRASHED
 from queues.selectors.dead_letters import Place
 
 PLACES = st.builds(
@@ -42,8 +44,11 @@ def test_a_batch_that_is_no_number_matches_none_rather_than_all() -> None:
     assert filters.dead_letter_query({}).batch is None
 
 
-def test_an_unknown_state_is_no_filter() -> None:
-    assert batch_filters.query({"state": "nonsense"}).state == ""
+def test_an_unknown_state_is_named() -> None:
+    with pytest.raises(filters.Unclear, match=r"State: there is no nonsense\. It is one of running, paused,"):
+        batch_filters.query({"state": "nonsense"})
+    for state in (*BatchState, *STANDINGS, TRASHED):
+        assert batch_filters.query({"state": state}).state == state
 
 
 def test_a_selection_names_only_what_was_chosen() -> None:

@@ -126,7 +126,7 @@ def test_a_panel_that_fails_is_named_in_the_log_and_the_others_are_shown(
     answer = operator.get("/dead-letters/", headers={"X-Request-ID": "abcd1234"})
     shown = answer.content.decode()
     assert answer.status_code == 200
-    assert "This part of the page could not be read" in shown
+    assert "<b>Dead summary</b> This part of the page could not be read" in shown
     assert "Try again" in shown
     assert "Request <code>abcd1234</code>" in shown
     assert "data-row" in shown

@@ -18,7 +18,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from batchconsole.asgi import application
-from monitoring import consumers, live, panels
+from monitoring import consumers, live, panels, shares
 from monitoring.live import HUB
 from monitoring.snapshot import Snapshot
 from queues.models import Operation, Queue
@@ -445,7 +445,7 @@ def test_a_slow_socket_gets_the_latest_and_never_what_it_missed(viewer: User) ->
 
 
 def test_more_than_a_process_can_read_is_put_off(viewer: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MOST_TOPICS", 1)
+    monkeypatch.setattr(shares, "MOST_TOPICS", 1)
 
     async def story() -> None:
         session = await sync_to_async(session_of)(viewer)

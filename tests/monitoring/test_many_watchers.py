@@ -19,6 +19,7 @@ from django.db import connection
 from websockets.asyncio.client import ClientConnection, connect
 
 from monitoring.consumers import STALLED
+from monitoring.shares import MOST_SOCKETS_OF_ONE
 from tests.conftest import PROJECT
 from tests.monitoring.test_live import OVERVIEW, close_left_connections, session_of
 from tests.monitoring.worlds import waiting_batch
@@ -44,7 +45,7 @@ class Web:
     """A web process, and what the database has done for it."""
 
     port: int
-    cookie: str
+    cookies: list[str]
     database: str
     own: int  # this process's connection
     statistics: "psycopg.Connection[tuple[int]]"
@@ -71,7 +72,12 @@ class Web:
 @pytest.fixture
 def web(worker_env: dict[str, str], database_url: str, person: object) -> Iterator[Web]:
     """The web process as `up` starts it, on a socket that holds little back from a browser that does not read."""
-    user: User = person("viewer")  # type: ignore[operator]
+    first: User = person("viewer")  # type: ignore[operator]
+    # One person has only so many pages; and a page more, which will stall.
+    count = WATCHERS // MOST_SOCKETS_OF_ONE
+    people = [first, *(User.objects.create_user(f"viewer {number}") for number in range(count))]
+    for user in people:
+        user.user_permissions.set(first.user_permissions.all())
     with socket.create_server(("127.0.0.1", 0), backlog=1_024) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         command = ["uvicorn", "batchconsole.asgi:application", f"--fd={listener.fileno()}", "--lifespan=off"]
@@ -84,9 +90,9 @@ def web(worker_env: dict[str, str], database_url: str, person: object) -> Iterat
         postgres = urlsplit(database_url)._replace(path="/postgres").geturl()
         try:
             with psycopg.connect(postgres, autocommit=True) as statistics:
-                cookie = f"{settings.SESSION_COOKIE_NAME}={session_of(user)}"
+                cookies = [f"{settings.SESSION_COOKIE_NAME}={session_of(user)}" for user in people]
                 own, port = connection.connection.info, listener.getsockname()[1]
-                yield Web(port, cookie, own.dbname, own.backend_pid, statistics)
+                yield Web(port, cookies, own.dbname, own.backend_pid, statistics)
         finally:
             process.terminate()
             process.wait(15)
@@ -126,7 +132,7 @@ def parts_of_a_list() -> list[str]:
 @asynccontextmanager
 async def watching(web: Web, count: int) -> AsyncIterator[list[Page]]:
     """So many open pages, all of which have their figures."""
-    headers = {"Cookie": web.cookie}
+    cookies = (web.cookies[at // MOST_SOCKETS_OF_ONE] for at in range(count))
     # Each looks at another part of a long list beside.
     urls = (f"ws://127.0.0.1:{web.port}{OVERVIEW}&{part}" for part in cycle(parts_of_a_list()))
     pages: list[Page] = []
@@ -134,7 +140,13 @@ async def watching(web: Web, count: int) -> AsyncIterator[list[Page]]:
         for _ in range(0, count, 20):
             wanted = range(min(20, count - len(pages)))
             lines = (
-                connect(next(urls), additional_headers=headers, origin=ORIGIN, max_size=None, compression=None)
+                connect(
+                    next(urls),
+                    additional_headers={"Cookie": next(cookies)},
+                    origin=ORIGIN,
+                    max_size=None,
+                    compression=None,
+                )
                 for _ in wanted
             )
             pages += map(Page, await asyncio.gather(*lines))
@@ -159,7 +171,7 @@ def stall(web: Web) -> socket.socket:
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     line.connect(("127.0.0.1", web.port))
     line.sendall(
-        f"GET {OVERVIEW} HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {ORIGIN}\r\nCookie: {web.cookie}\r\n"
+        f"GET {OVERVIEW} HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {ORIGIN}\r\nCookie: {web.cookies[-1]}\r\n"
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
     )

@@ -218,6 +218,8 @@ def test_the_trash_lists_and_restores(operator: Client) -> None:
     page = shown(operator, "/trash/")
     assert page.count("data-row") == 3
     assert "by ann: tidy" in page
+    for job in TrashedJob.objects.values_list("pk", flat=True):
+        assert f'href="/jobs/{job}/" data-open' in page
     assert "3 deleted jobs</span>; each is kept for 3 d 00 h" in page
     first = TrashedJob.objects.order_by("pk")[0].pk
     operator.post("/operations/new/restore/", {"job": first})
@@ -262,7 +264,9 @@ def test_a_running_operation_is_watched_and_stopped(operator: Client, monkeypatc
     assert operator.post(f"/operations/{begun.pk}/stop/")["Location"] == f"/operations/{begun.pk}/"
     begun.refresh_from_db()
     assert (begun.state, begun.changed) == ("cancelled", 2)
-    assert "stopped" in shown(operator, f"/operations/{begun.pk}/")
+    ended = shown(operator, f"/operations/{begun.pk}/")
+    assert "stopped" in ended
+    assert "<dt>not reached</dt><dd>8</dd>" in ended
     assert AuditEntry.objects.get(action="stop operation").actor == "operator"
 
 

@@ -134,9 +134,12 @@ def test_each_range_is_in_the_address_and_in_words(window: str, viewer: Client) 
     assert html.count("<summary>Show as table</summary>") == 2
 
 
-def test_an_unknown_range_is_the_usual_one(viewer: Client) -> None:
+def test_an_unknown_range_is_named_beside_the_usual_one(viewer: Client) -> None:
     assert overview_panels.window("1y") == "15m"
-    assert re.search('aria-current="true"[^>]*>15m<', viewer.get("/?window=<script>").content.decode())
+    assert re.search('aria-current="true"[^>]*>15m<', viewer.get("/").content.decode())
+    shown = viewer.get("/?window=<script>").content.decode()
+    assert "Window: there is no &lt;script&gt;. It is one of 15m," in shown
+    assert "The last 15 minutes" in shown
 
 
 def test_a_range_sums_the_minutes_of_all_queues_and_weighs_their_medians() -> None:

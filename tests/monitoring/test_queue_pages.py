@@ -1,5 +1,6 @@
 """Queues: the list, one queue in depth, its pause and its policy."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -309,7 +310,8 @@ def test_sending_the_form_as_it_is_changes_nothing(operator: Client) -> None:
     ("changes", "words"),
     [
         ({"run_size": "0"}, "greater than or equal to 1"),
-        ({"run_size": "many"}, "must be an integer"),
+        ({"run_size": "many"}, "many is no whole number"),
+        ({"timeout": "soon"}, "soon is no number"),
         ({"run_size": ""}, "a value is needed"),
         ({"backoff_base": "inf"}, "a finite number is needed"),
         ({"jitter": "nan"}, "a finite number is needed"),
@@ -335,6 +337,15 @@ def test_what_cannot_be_is_refused_at_its_field(changes: dict[str, str], words: 
         assert 'aria-invalid="true"' in shown
     assert Queue.objects.values().get() == before
     assert not AuditEntry.objects.exists()
+
+
+def test_refused_fields_are_named_as_the_page_names_them_from_top_to_bottom(operator: Client) -> None:
+    make_queue()
+    flawed = form(chunk_size="0", run_size="many", timeout="soon")
+    shown = operator.post("/queues/tested/policy/", flawed).content.decode()
+    assert "3 fields cannot be so" in shown
+    links = re.findall(r'<a href="#field-(\w+)">([^<]+)</a>', shown)
+    assert links == [("timeout", "timeout"), ("run_size", "run size"), ("chunk_size", "chunk size")]
 
 
 def test_a_change_over_an_unseen_change_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Every route, for every role, by every method. A new route without a row here fails."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,22 +15,29 @@ from tests.monitoring.worlds import a_worker, ran_batch, waiting_batch
 
 ROLES = ("nobody", "stranger", "viewer", "operator")
 LOGIN, NO, OK, GONE = 302, 403, 200, 405
+# Each question that makes something has its own.
+TOKEN = re.compile(r"form=[0-9a-f]{32}")
 WORKER = "11111111-2222-4333-8444-555555555555"
 
 # route: for GET and for POST the answer to nobody, stranger, viewer, operator.
 PAGE = ((LOGIN, NO, OK, OK), (GONE, GONE, GONE, GONE))
 DEED = ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 302))
+# Who asks gets a question of his own, with its token in the address: however often it is answered, one batch is made.
+ONCE = ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302))
 OPEN = ((OK, OK, OK, OK), (GONE, GONE, GONE, GONE))
 TABLE = {
     "overview": PAGE,
     "batches": PAGE,
     "batch": PAGE,
-    **dict.fromkeys(("batch-cancel", "batch-clone", "batch-pause"), DEED),
+    **dict.fromkeys(("batch-cancel", "batch-pause"), DEED),
+    "batch-clone": ONCE,
     # Not possible with a batch that waits and is sealed: back to it, with the reason.
     **dict.fromkeys(
         ("batch-delete", "batch-restore", "batch-resume", "batch-seal"), ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302))
     ),
     "batch-export": PAGE,
+    # Asked about no batch: back to the list.
+    "batches-act": ((LOGIN, NO, NO, 302), (LOGIN, NO, NO, 302)),
     # A file that nobody has uploaded.
     "upload": ((LOGIN, NO, NO, 404), (LOGIN, NO, NO, 404)),
     # A post without jobs is refused with the form.
@@ -63,7 +71,8 @@ TABLE = {
     "queue-pause": DEED,
     "queue-resume": DEED,
     "schedules": PAGE,
-    **dict.fromkeys(("schedule-run", "schedule-pause", "schedule-resume"), DEED),
+    "schedule-run": ONCE,
+    **dict.fromkeys(("schedule-pause", "schedule-resume"), DEED),
     "workers": PAGE,
     "worker": PAGE,
     "worker-suspend": DEED,
@@ -114,6 +123,7 @@ def address(name: str, batch: Batch, letter: DeadLetter) -> str:
         **{f"batch-{deed}": [batch.pk] for deed in ("cancel", "clone", "pause", "delete", "restore", "resume", "seal")},
         "batch-export": [batch.pk, "errors", "csv"],
         "upload": ["0" * 32],
+        "batches-act": ["cancel"],
         "cause": [letter.fingerprint],
         "operate": ["delete"],
         **({name: [_deletion()]} if name in done else {}),
@@ -157,7 +167,20 @@ def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row is DEED])
+@pytest.mark.parametrize("name", TABLE)
+def test_what_can_be_read_can_be_asked_for_without_its_content(name: str, signed_in: Callable[[str], Client]) -> None:
+    ran_batch(die=1)
+    batch = waiting_batch(1)
+    a_worker(id=WORKER)
+    url = address(name, batch, DeadLetter.objects.get())
+    client = signed_in("operator")
+    head, get = client.head(url), client.get(url)
+    places = [TOKEN.sub("form=", answer.get("Location", "")) for answer in (head, get)]
+    assert (head.status_code, places[0]) == (get.status_code, places[1]), url
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row in (DEED, ONCE)])
 def test_a_deed_needs_the_form_of_this_site(name: str, person: Callable[[str], User]) -> None:
     ran_batch(die=1)
     batch = waiting_batch(1)

@@ -68,7 +68,7 @@ def test_a_viewer_is_told_and_offered_nothing(signed_in: Callable[[str], Client]
 def test_its_batch_is_made_now_and_the_due_time_stays(operator: Client) -> None:
     make_queue()
     row = nightly()
-    assert "manage.py recurring run" in shown(operator, f"/schedules/{row.pk}/run/")
+    assert "manage.py recurring run nightly</pre>" in shown(operator, f"/schedules/{row.pk}/run/?form={'0' * 32}")
     answer = operator.post(f"/schedules/{row.pk}/run/", {"reason": "missed it"}, follow=True)
     batch = Batch.objects.get(recurring=row)
     assert (batch.total, batch.due_at, batch.name) == (2, None, "nightly")

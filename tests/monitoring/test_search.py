@@ -48,10 +48,36 @@ def test_names_are_found_by_a_part_of_them(signed_in: SignedIn) -> None:
     assert viewer.get("/search/", {"q": "spring"}).status_code == 200
 
 
+def test_only_a_whole_name_or_number_leads_straight_to_its_thing(signed_in: SignedIn) -> None:
+    batch = waiting_batch(1, name="Spring mailing")
+    worker = a_worker(name="w-7", host="alpha")
+    make_queue("orders")
+    viewer = signed_in("viewer")
+    mailing, alpha = f"/batches/{batch.pk}/", f"/workers/{worker.pk}/"
+    for part, url in {"spring": mailing, "w-": alpha, "alpha": alpha, "order": "/queues/orders/"}.items():
+        answer = viewer.get("/search/", {"q": part})
+        assert answer.status_code == 200, part
+        assert f'href="{url}"' in answer.content.decode(), part
+    whole = {"Spring Mailing": mailing, "w-7": alpha, worker.pk.hex: alpha, "orders": "/queues/orders/"}
+    for text, url in whole.items():
+        assert viewer.get("/search/", {"q": text}).headers.get("Location") == url, text
+    waiting_batch(1, name="Spring mailing")
+    assert viewer.get("/search/", {"q": "Spring mailing"}).status_code == 200, "two have this name"
+
+
+def test_a_search_that_is_too_long_is_refused_and_not_cut(signed_in: SignedIn) -> None:
+    waiting_batch(1, name="n" * 200)
+    shown = signed_in("viewer").get("/search/", {"q": "n" * 201}).content.decode()
+    assert "longer than 200 characters" in shown
+    assert "/batches/1/" not in shown
+    assert "Look further" not in shown
+
+
 def test_a_key_and_its_value_are_looked_for_in_metadata_and_lead_on_to_payloads(signed_in: SignedIn) -> None:
     batch = waiting_batch(1, name="of acme", metadata={"tenant": "acme"})
     viewer = signed_in("viewer")
-    assert viewer.get("/search/", {"q": "tenant=acme"})["Location"] == f"/batches/{batch.pk}/"
+    shown = viewer.get("/search/", {"q": "tenant=acme"}).content.decode()
+    assert reverse("batch", args=[batch.pk]) in shown
     shown = viewer.get("/search/", {"q": "tenant=other"}).content.decode()
     assert "/jobs/?payload=tenant%3Dother" in shown
 
@@ -65,6 +91,8 @@ def test_a_part_of_an_error_lists_its_causes_and_opens_none(signed_in: SignedIn)
     assert reverse("cause", args=[letter.fingerprint]) in shown
     assert "3 dead letters" in shown
     assert hits(letter.fingerprint)["Causes"]
+    led = signed_in("operator").get("/search/", {"q": letter.fingerprint})
+    assert led["Location"] == reverse("cause", args=[letter.fingerprint])
 
 
 def test_a_search_without_an_answer_says_what_can_be_searched(signed_in: SignedIn) -> None:

@@ -179,6 +179,18 @@ def test_a_large_file_is_enqueued_at_once_with_its_progress(
     assert Batch.objects.get().total == 3
 
 
+@pytest.mark.parametrize("step", ["enqueue", "preview"])
+@pytest.mark.parametrize("text", [f"{'k' * 201}=1", f'{{"a": {{"{"k" * 201}": 1}}}}'], ids=["lines", "object"])
+def test_a_metadata_key_that_is_too_long_is_said_at_once(
+    operator: Client, step: str, text: str, settings: Any, tmp_path: Path
+) -> None:
+    settings.HOME = tmp_path
+    status, page = post(operator, b"1\n", metadata=text, step=step)
+    assert (status, "a key of 201 characters" in page, "Nothing was enqueued" in page) == (422, True, True)
+    assert Batch.objects.count() == 0
+    assert uploads.waiting(operator.get("/").wsgi_request.user.pk or 0) == []
+
+
 def test_the_form_of_a_new_batch_like_another(operator: Client) -> None:
     post(operator, b"1\n", name="prices.jsonl", failure_mode="fail_fast", metadata="tenant=acme")
     text = operator.get(reverse("new-batch"), {"like": Batch.objects.get().pk}).content.decode()

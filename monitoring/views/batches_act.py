@@ -1,0 +1,100 @@
+"""One deed with the batches that were picked in their list: one question, one operation, one notice at its end."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from monitoring import filters
+from monitoring.job_offers import Offer
+from monitoring.permissions import operator_required
+from monitoring.templatetags.console import duration
+from monitoring.views.act import tell
+from monitoring.views.confirm import Question, ask, back, mistyped, who
+from queues.domain.batch_deeds import BATCH_DEEDS, MOST, BatchAction
+from queues.selectors import trash
+from queues.selectors.batches import TRASHED
+from queues.services import operate_batches
+from queues.services.operate import OperationRefused
+from queues.services.operate_batches import BatchPreview
+
+DEEDS = {action.value.removesuffix("_batches"): action for action in BatchAction}
+# What a list of batches offers, and what that of the trash does: action, word and drawing.
+_OFFERED = [
+    Offer("cancel", "Cancel", "slash"),
+    Offer("pause", "Pause", "pause"),
+    Offer("resume", "Resume", "play"),
+    Offer("retry", "Retry failed", "retry"),
+    Offer("delete", "Delete", "trash"),
+]
+_IN_TRASH = [Offer("restore", "Restore", "undo")]
+# Of those that were picked, the first are named in words.
+NAMED = 10
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@operator_required
+def act(request: HttpRequest, deed: str) -> HttpResponse:
+    """Ask, then do it with each batch whose state allows it; the others are left alone, and counted by reason."""
+    if deed not in DEEDS:
+        raise Http404(f"there is no {deed} of batches")
+    posted = request.method == "POST"
+    given = (request.POST if posted else request.GET).getlist("batch")
+    if len(given) > MOST:
+        messages.error(request, f"At most {MOST} batches at once: {len(given):,} were selected. Nothing was changed.")
+        return redirect(back(request, "batches"))
+    picked = sorted({number for text in given if (number := filters.whole_number(text))})
+    if not picked:
+        messages.info(request, "Select batches first.")
+        return redirect(back(request, "batches"))
+    try:
+        found = operate_batches.preview(action=DEEDS[deed].value, batches=picked)
+        question = _question(found)
+        if not posted:
+            return ask(request, question)
+        if found.eligible and (error := mistyped(request, question)):
+            return ask(request, question, error)
+        if found.eligible:
+            operation = operate_batches.start(action=found.action.value, batches=picked, **who(request))
+            tell(request, operation, BATCH_DEEDS[found.action].past)
+        else:
+            messages.warning(request, f"Nothing was changed: {_left_alone(found)}.")
+    except OperationRefused as error:
+        messages.error(request, f"{error}. Nothing was changed.")
+    return redirect(back(request, "batches"))
+
+
+def offered(state: str) -> list[Offer]:
+    """What can be done with batches that are picked from a list of this state."""
+    return _IN_TRASH if state == TRASHED else _OFFERED
+
+
+def _question(found: BatchPreview) -> Question:
+    deed, possible, all_ = BATCH_DEEDS[found.action], len(found.eligible), len(found.named)
+    things, jobs = "batch" if possible == 1 else "batches", "job" if found.jobs == 1 else "jobs"
+    kept = f" For {duration(trash.kept())} they can be restored." if found.action is BatchAction.DELETE else ""
+    named = ", ".join(map(str, found.named[:NAMED]))
+    more = f" and {all_ - NAMED} more" if all_ > NAMED else ""
+    return Question(
+        title=f"{deed.verb} {possible} {things}?" if possible == all_ else f"{deed.verb} {possible} of {all_} batches?",
+        verb=f"{deed.verb} {possible} {things}",
+        consequence=f"{_possible(found)} {deed.consequence}{kept} It is about {found.jobs:,} {jobs}.",
+        # What is typed to confirm is the number of jobs; a batch without any is asked about all the same.
+        count=(found.jobs or None) if possible else 0,
+        dangerous=deed.dangerous,
+        fields=[("batch", str(number)) for number in found.named],
+        left_alone=found.not_eligible,
+        command=f"python {found.command}",
+        which=f"{'batch' if all_ == 1 else 'batches'} {named}{more}",
+    )
+
+
+def _possible(found: BatchPreview) -> str:
+    past, all_ = BATCH_DEEDS[found.action].past, len(found.named)
+    if len(found.eligible) == all_:
+        return f"{'It' if all_ == 1 else f'All {all_}'} can be {past}."
+    return f"{len(found.eligible)} of {all_} can be {past}: {_left_alone(found)}."
+
+
+def _left_alone(found: BatchPreview) -> str:
+    return ", ".join(f"{count} not ({why})" for why, count in found.not_eligible.items())
