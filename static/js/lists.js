@@ -8,7 +8,9 @@
   // Rows ----------------------------------------------------------------------------------------------------
   const rows = () => all("[data-list] [data-row]");
   const current = () => $("[data-list] [data-row][data-current]");
-  const boxOf = (row) => row && $('input[name="job"]', row);
+  // A job's, or a batch's.
+  const BOX = "[data-row] .check input";
+  const boxOf = (row) => row && $(".check input", row);
 
   function goTo(row) {
     current()?.removeAttribute("data-current");
@@ -26,7 +28,7 @@
 
   // Selection -----------------------------------------------------------------------------------------------
   // A range goes from the row that was picked last; `everything` means what matches the filter, on all pages.
-  const boxes = () => all('[data-row] input[name="job"]');
+  const boxes = () => all(BOX);
   const everything = $("[data-everything]");
   let lastPicked = null;
 
@@ -81,6 +83,7 @@
     const place = picked ? $(".list-bar") : row;
     const button = place && $(`[data-deed="${name}"]`, place);
     if (button) button.click();
+    else if (row && !picked && boxOf(row) && $(`.list-bar [data-deed="${name}"]`)) say("Select it with x first");
     else if (place) say(picked ? `Nothing here can be ${PAST[name]}` : `This one cannot be ${PAST[name]}`);
     else if (rows().length) say("Go to a row with j and k first");
   }
@@ -134,7 +137,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.target.closest("input:not([type=checkbox]), select, textarea, [contenteditable], dialog[open]")) return;
     if ($("dialog[open]") || root.dataset.keys === "off") return;
-    if (event.key === "Enter" && event.target.matches('[data-row] input[name="job"]')) {
+    if (event.key === "Enter" && event.target.matches(BOX)) {
       // Otherwise the first button of the form is meant.
       event.preventDefault();
       $("[data-open]", event.target.closest("[data-row]"))?.click();
@@ -146,7 +149,7 @@
   document.addEventListener("click", (event) => {
     const target = event.target;
     if (target.closest('[data-needs-selection][aria-disabled="true"]')) event.preventDefault();
-    if (target.matches('[data-row] input[name="job"]')) pick(target, target.checked, event.shiftKey);
+    if (target.matches(BOX)) pick(target, target.checked, event.shiftKey);
     if (target.matches("[data-select-all]")) pickAll(target.checked);
     if (target.matches("[data-everything]")) meanEverything(target.checked);
     if (target.closest("[data-density-switch]")) nextDensity();

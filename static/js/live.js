@@ -5,13 +5,16 @@
   const HIDDEN = 5000; // a hidden tab lets its socket go after this
   const POLL = 5000;
   const AGAIN = 2000; // between two tries of a page that reaches nobody
+  const LATER = 30000; // and of one for which another must be closed first
   const NORMAL = 1000;
-  const WORDS = { connecting: "Connecting", live: "Live", paused: "Paused", polling: "Polling", down: "Disconnected" };
+  const WORDS = { connecting: "Connecting", live: "Live", paused: "Paused", polling: "Polling", behind: "Behind", down: "Disconnected" };
   const HINTS = {
     connecting: "The live figures are on their way",
     live: "Figures change as they are read. p pauses them",
     paused: "Nothing changes until you go on (p)",
     polling: "The live connection cannot be opened: the figures are asked for every 5 s. p pauses them",
+    crowded: "You have many live pages open: this one asks for its figures every 5 s, until another is closed",
+    behind: "More is watched than the server reads each second: some figures come late",
     down: "The server does not answer; the page tries again by itself",
   };
 
@@ -27,6 +30,8 @@
   let paused = false;
   let pace = 1; // seconds between two frames
   let failed = false; // the last question found nobody who answers
+  let crowded = false; // this person has all the live pages that one may have
+  let behind = false; // the server reads, but not all that is watched in time
   let ended = ""; // why the server wants no more of us
   let fresh = performance.now(); // when the figures on the page were read
   let asked = fresh; // since when we want them
@@ -50,8 +55,9 @@
   function state() {
     if (ended) return "down";
     if (paused) return "paused";
-    if (open) return age() > late() ? "down" : "live";
+    if (open && !crowded) return age() <= late() ? "live" : behind ? "behind" : "down";
     if (failed) return "down";
+    if (crowded && age() <= late() + POLL) return "polling";
     if (performance.now() - asked < GRACE) return "connecting";
     return age() > late() + POLL ? "down" : "polling";
   }
@@ -61,25 +67,30 @@
   function tell() {
     const now = state();
     const seconds = Math.round(age() / 1000);
-    const stale = now === "down" || (now === "paused" && seconds > 5);
-    const text = ended || `${now === "paused" ? "Paused" : "Disconnected"}. These figures are ${span(seconds)} old.` +
-      (now === "paused" ? " Press p to go on." : " Trying again…");
+    const stale = now === "down" || now === "behind" || (now === "paused" && seconds > 5);
+    const old = now === "behind"
+      ? `Some of these figures are ${span(seconds)} old: more is watched than the server reads each second.`
+      : `${now === "paused" ? "Paused" : "Disconnected"}. These figures are ${span(seconds)} old.` +
+        (now === "paused" ? " Press p to go on." : " Trying again…");
+    const text = ended || old;
     button.dataset.age = seconds;
     banner.hidden = !stale;
     document.documentElement.toggleAttribute("data-stale", stale);
     document.getElementById("banner-link").hidden = !ended;
     const line = document.getElementById("banner-text");
     if (stale && line.textContent !== text) line.textContent = text;
-    if (now === shown) return;
-    shown = now;
+    const why = now === "polling" && crowded ? "crowded" : now;
+    if (why === shown) return;
+    shown = why;
     button.dataset.state = now;
-    button.title = HINTS[now];
+    button.title = HINTS[why];
+    document.getElementById("live-hint").textContent = HINTS[why];
     button.querySelector(".live-word").textContent = now === "live" && pace > 1 ? `Every ${pace} s` : WORDS[now];
     for (const one of paces) {
       one.setAttribute("aria-pressed", String(Number(one.dataset.pace) === (paused ? 0 : pace)));
     }
     // Said once for each change, never with each figure.
-    if (now !== "connecting") announce.textContent = `Live figures: ${WORDS[now]}`;
+    if (now !== "connecting") announce.textContent = `Live figures: ${why === "crowded" ? HINTS[why] : WORDS[now]}`;
   }
 
   function release() {
@@ -130,11 +141,12 @@
   document.body.addEventListener("htmx:wsClose", (event) => {
     open = false;
     const code = event.detail.event.code;
+    crowded = code === 4429;
     if (code === 4401) ended = "You are signed out.";
     if (code === 4403) ended = "You may not look at this any more.";
     // htmx tries again by itself after these; after any other end that nobody here has wished for, we do.
     if (![1006, 1011, 1012, 1013].includes(code)) {
-      setTimeout(() => { if (wanted() && !open) socket?.reconnect(); }, AGAIN);
+      setTimeout(() => { if (wanted() && !open) socket?.reconnect(); }, crowded ? LATER : AGAIN);
     }
     // Whether it was only the socket is found out at once.
     if (wanted() && performance.now() - polled > AGAIN) poll();
@@ -144,7 +156,10 @@
     if (paused) event.preventDefault();
   });
   document.body.addEventListener("htmx:wsAfterMessage", () => {
-    const seconds = Number(document.getElementById("live-tick")?.value ?? 0);
+    const tick = document.getElementById("live-tick");
+    const seconds = Number(tick?.value ?? 0);
+    behind = tick?.hasAttribute("data-behind") ?? false;
+    crowded = false;
     fresh = performance.now() - (seconds > 2 ? seconds * NORMAL : 0);
     tell();
   });
