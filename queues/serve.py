@@ -77,6 +77,10 @@ class Server:
         if self._end is not None and self._idle_turns == IDLE_TURNS:
             self._end()
 
+    def ends_by(self, end: Callable[[], object]) -> None:
+        """How the process ends when it is told to stop before a hint has come."""
+        self._end = end
+
     @contextmanager
     def engaged(self, end: Callable[[], object] | None) -> Iterator[None]:
         """While a hint is answered, nobody ends the process; `end` does when it was told to stop and has answered."""
@@ -226,6 +230,11 @@ def server() -> Server:
     if _server is None or _server.identity.pid != os.getpid():
         _server = Server()
     return _server
+
+
+def join(*, end: Callable[[], object]) -> None:
+    """Be known as a worker before the first hint. `end` is how this process ends when it is told to stop."""
+    server().ends_by(end)
 
 
 def serve_queue(queue_id: int, *, end: Callable[[], object] | None = None) -> int:

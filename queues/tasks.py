@@ -5,12 +5,13 @@ import os
 import signal
 from typing import Any
 
-from celery import Task, shared_task
-from celery.signals import worker_process_shutdown
+from celery import Task, current_app, shared_task
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from queues import (
     bells,  # noqa: F401 - rings by itself when beat or the broker is gone
     serve,
+    store,
 )
 from queues.services import announce, upkeep
 from queues.services import finish as finish_service
@@ -19,6 +20,9 @@ from queues.services import reap as reap_service
 from queues.services import recur as recur_service
 
 log = logging.getLogger(__name__)
+
+# The broker's queue of the hints.
+WORK = "work"
 
 
 @shared_task(name="queues.tasks.serve_queue", ignore_result=True, expires=30)
@@ -86,6 +90,18 @@ def _again(task: Task) -> bool:
         log.warning("%s could not be rung again: %s", task.name, error)
         return False
     return True
+
+
+@worker_process_init.connect
+def join(**_signal: Any) -> None:
+    """Who watches sees a worker that has had no work yet, too. One without a database joins with its first work."""
+    if WORK not in current_app.amqp.queues.consume_from:
+        return
+    try:
+        serve.join(end=_end_process)
+    except store.CONNECTION_ERRORS as error:
+        log.warning("the worker will be known with its first work: %s", error)
+        store.reset()
 
 
 @worker_process_shutdown.connect

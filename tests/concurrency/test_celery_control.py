@@ -60,6 +60,24 @@ def test_a_suspended_child_starves_nobody_and_goes_on_when_resumed(
     assert_sound()
 
 
+def test_children_that_have_had_no_work_are_known_and_can_be_stopped(
+    worker_env: dict[str, str], trace: Trace, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with celery(worker_env, trace, log, WORK) as process:
+        wait_for(lambda: Worker.objects.exclude(state="stopped").count() == 2, 20, "both children to be known")
+        stopped = Worker.objects.earliest("started_at")
+        child = psutil.Process(stopped.pid)
+        control.stop(worker=stopped.pk, **WHO)
+        wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10, "its process to end")
+        wait_for(lambda: Worker.objects.exclude(pk=stopped.pk).count() == 2, 20, "another child")
+        process.terminate()
+        assert process.wait(15) == 0
+    assert set(Worker.objects.values_list("state", flat=True)) == {"stopped"}
+    assert Worker.objects.count() == 3
+    assert "Traceback" not in log.read_text()
+
+
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_stopped_child_ends_and_the_pool_starts_another(
     worker_env: dict[str, str], trace: Trace, tmp_path: Path, busy: bool
