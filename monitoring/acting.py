@@ -27,6 +27,8 @@ _NAMES = {"queue": "queue", "batch": "batch", "cause": "fingerprint", "handler":
 _NAMES |= {"text": "text", "outcome": "outcome"}
 # What is asked of archived jobs only.
 _ENDS = ("outcome", "before")
+# By these a list is filtered, and nothing is done with all that it shows.
+_LISTS_ONLY = ("name", "error", "payload", "within")
 _SCOPES = {
     "queue": "of queue", "batch": "of batch", "cause": "with cause", "handler": "of handler", "why": "because of",
     "text": "with the text", "since": "of the last", "outcome": "that ended as", "before": "that ended before",
@@ -135,10 +137,15 @@ class Wanted:
 
 def wanted(action: Action, values: Any) -> Wanted:
     """What an address or a form says. Raises `filters.Unclear` for a filter that is none: it must not mean more."""
-    ids = [filters.whole_number(text) for text in values.getlist("job")[:MOST_PICKED]]
-    named = sorted({job_id for job_id in ids if job_id})
+    picked = values.getlist("job")
+    if len(picked) > MOST_PICKED:
+        raise filters.Unclear(f"job: {len(picked):,} are picked, and at most {MOST_PICKED} can be at once.")
+    named = sorted({job_id for text in picked if (job_id := filters.whole_number(text))})
     # A filter counts when it is said that all under it are meant; without a filter, a state must be named.
     everything = bool(values.get("all")) and not named
+    for name in _LISTS_ONLY if everything else ():
+        if values.get(name):
+            raise filters.Unclear(f"{name}: all that match this cannot be meant. Pick the jobs, or leave it out.")
     given = filters.chosen(values) if everything else {}
     chosen = {name: value for name, value in given.items() if name == "state" or name in _SCOPES}
     if everything and chosen.get("state", DEEDS[action].state) == ARCHIVED:

@@ -15,6 +15,8 @@ UNSEEN = re.compile(
     "\U000e0000-\U000e007f\ud800-\udfff]"
 )
 PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
+# A time as our own sentences write it.
+TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)")
 INDENT = "  "
 OPENING, CLOSING = ("{", "["), ("}", "]")
 DEEPEST = 64

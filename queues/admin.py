@@ -166,7 +166,7 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
         rows = models.Batch.objects.filter(pk__in=chosen).order_by("pk")
         _each(self, request, rows, cancel_batch, CancelRefused, "batch_id", "cancelled")
 
-    @admin.action(description="Delete, with all jobs: finished ones only, for good", permissions=["operate"])
+    @admin.action(description="Delete, with all jobs: finished ones only, for good", permissions=["empty"])
     def delete_finished(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
         """Delete the chosen batches in the background."""
         chosen = _chosen(queryset, MOST_BATCHES)

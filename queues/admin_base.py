@@ -110,6 +110,10 @@ class BoundedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Whether actions are offered."""
         return request.user.has_perm("queues.operate")
 
+    def has_empty_permission(self, request: HttpRequest) -> bool:
+        """Whether things may be removed for good."""
+        return self.has_operate_permission(request) and request.user.has_perm("queues.empty_trash")
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nothing is deleted here: rows hang together in ways that a form does not know."""
         return False

@@ -63,10 +63,6 @@ class TrashedJobAdmin(OperatingAdmin):
     list_display = ("job_id", "queue_name", "batch_id", "was", "handler", "deleted_by", "deleted_at")
     actions = ("restore", "remove")
 
-    def has_empty_permission(self, request: HttpRequest) -> bool:
-        """Whether deleted jobs may be removed for good."""
-        return self.has_operate_permission(request) and request.user.has_perm("queues.empty_trash")
-
     @admin.action(description="Restore: let them be what they were", permissions=["operate"])
     def restore(self, request: HttpRequest, queryset: "QuerySet[Any]") -> None:
         """Bring the chosen jobs back."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 from django.template.defaultfilters import stringfilter
-from django.utils.html import conditional_escape, format_html
+from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from monitoring import frame as frames
@@ -178,6 +178,24 @@ def when(moment: datetime | None, form: str = "ago") -> SafeString | str:
 def elapsed(context: dict[str, Any], since: datetime, now: datetime | None = None) -> SafeString:
     """A duration that goes on, counted by the browser: what is told of a row need not change with each second."""
     return _time(since, "elapsed", "" if context.get("told") or now is None else duration(now - since))
+
+
+@register.filter
+@stringfilter
+def timed(value: str) -> SafeString:
+    """A sentence whose times, written in UTC, the browser shows in its own zone."""
+    return format_html_join("", "{}", ((_read_time(piece),) for piece in texts.TIME.split(texts.visible(value))))
+
+
+def _read_time(piece: str) -> str:
+    """A time as the browser shows it; any other piece, also a reason that only looks like one, as it is."""
+    if not texts.TIME.fullmatch(piece):
+        return piece
+    try:
+        moment = datetime.strptime(piece, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return piece
+    return _time(moment, "full", piece)
 
 
 def _time(moment: datetime, form: str, text: str) -> SafeString:

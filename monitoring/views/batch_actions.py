@@ -91,7 +91,7 @@ def _answer(request: HttpRequest, line: BatchLine, wanted: _Act, what: str) -> H
 
 
 def _name(line: BatchLine) -> str:
-    return line.row.name or f"batch {line.row.id}"
+    return f"batch “{line.row.name}”" if line.row.name else f"batch {line.row.id}"
 
 
 def _ask_seal(line: BatchLine) -> Question:

@@ -170,7 +170,7 @@ def _waiting(facts: Facts) -> Answer | None:
     if not facts.due:
         return None
     if facts.queue_pause is not None:
-        end = f" until {_clock(facts.queue_pause.until, facts.now)}" if facts.queue_pause.until else ""
+        end = f" until {_clock(facts.queue_pause.until)}" if facts.queue_pause.until else ""
         text = f"Its queue {facts.queue} is paused{_by(facts.queue_pause)}{end}; {_jobs(facts.due)} waiting."
         return Answer("queue paused", text, WayOut.RESUME_QUEUE, facts.queue)
     return _standing(facts) or (None if facts.running else _for_a_worker(facts))
@@ -211,15 +211,15 @@ def _running(facts: Facts) -> Answer | None:
     if oldest is None:
         return Answer("running", f"{_jobs(facts.running)} running.", WayOut.SEE_JOBS)
     worker = f" with worker {oldest.worker}" if oldest.worker else ""
-    since = f"since {_clock(oldest.since, facts.now)}{worker}"
+    since = f"since {_clock(oldest.since)}{worker}"
     if oldest.lease_until < facts.now:
         text = f"The lease of run {oldest.id}, at work {since}, has ended: what it holds is taken back now."
         return Answer("lost", text, WayOut.SEE_WORKERS)
     silent = min((run for run in facts.runs if run.silent_since), key=lambda run: run.lease_until, default=None)
     if silent is not None:
         text = (
-            f"Worker {silent.worker} has not been heard of since {_clock(silent.silent_since, facts.now)}: what run "
-            f"{silent.id} holds is taken back when its lease ends, at {_clock(silent.lease_until, facts.now)}."
+            f"Worker {silent.worker} has not been heard of since {_clock(silent.silent_since)}: what run "
+            f"{silent.id} holds is taken back when its lease ends, at {_clock(silent.lease_until)}."
         )
         return Answer("silent", text, WayOut.RECLAIM, silent.worker_id)
     several = f", the oldest of {len(facts.runs):,} runs" if len(facts.runs) > 1 else ""
@@ -230,10 +230,10 @@ def _running(facts: Facts) -> Answer | None:
 def _later(facts: Facts) -> Answer | None:
     if facts.retrying:
         many = f"{_jobs(facts.retrying)} tried again"
-        at = f", the next at {_clock(facts.retrying_at, facts.now)}" if facts.retrying_at else ""
+        at = f", the next at {_clock(facts.retrying_at)}" if facts.retrying_at else ""
         return Answer("retrying", f"{many} after a failure{at}.", WayOut.RUN_NOW, "retrying")
     if facts.later:
-        at = f", the next for {_clock(facts.later_at, facts.now)}" if facts.later_at else ""
+        at = f", the next for {_clock(facts.later_at)}" if facts.later_at else ""
         return Answer("scheduled", f"{_jobs(facts.later)} scheduled{at}.", WayOut.RUN_NOW, "scheduled")
     return None
 
@@ -281,10 +281,6 @@ def _by(pause: Pause) -> str:
     return f"{by} since {_clock(pause.since)}{reason}"
 
 
-def _clock(moment: datetime | None, now: datetime | None = None) -> str:
-    """A time of the database's clock; with its day unless that is today's."""
-    if moment is None:
-        return "later"
-    if now is not None and moment.date() == now.date():
-        return f"{moment:%H:%M:%S} UTC"
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+def _clock(moment: datetime | None) -> str:
+    """A time of the database's clock, written so that a page can show it in the reader's own zone."""
+    return "later" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -22,13 +22,14 @@ CASES = {
     ),
     "paused": (
         {"pause": PAUSE, "held_paused": 1},
-        "It is paused by ann since 2026-03-05 11:50 UTC (wrong prices); 1 job is held.",
+        "It is paused by ann since 2026-03-05 11:50:00 UTC (wrong prices); 1 job is held.",
         WayOut.RESUME_BATCH,
         "",
     ),
     "queue paused": (
         {"due": 2, "queue": "mail", "queue_pause": Pause("bob", AGO, until=NOW + timedelta(hours=1))},
-        "Its queue mail is paused by bob since 2026-03-05 11:50 UTC until 13:00:00 UTC; 2 jobs are waiting.",
+        "Its queue mail is paused by bob since 2026-03-05 11:50:00 UTC until 2026-03-05 13:00:00 UTC; 2 jobs are "
+        "waiting.",
         WayOut.RESUME_QUEUE,
         "mail",
     ),
@@ -40,13 +41,13 @@ CASES = {
     ),
     "scheduled": (
         {"later": 4, "later_at": NOW + timedelta(days=1)},
-        "4 jobs are scheduled, the next for 2026-03-06 12:00 UTC.",
+        "4 jobs are scheduled, the next for 2026-03-06 12:00:00 UTC.",
         WayOut.RUN_NOW,
         "scheduled",
     ),
     "retrying": (
         {"retrying": 1, "retrying_at": NOW + timedelta(seconds=5), "later": 4},
-        "1 job is tried again after a failure, the next at 12:00:05 UTC.",
+        "1 job is tried again after a failure, the next at 2026-03-05 12:00:05 UTC.",
         WayOut.RUN_NOW,
         "retrying",
     ),
@@ -95,8 +96,8 @@ CASES = {
     ),
     "silent": (
         {"running": 20, "runs": [RUN, RunFact(8, "mail-2", AGO, NOW + timedelta(seconds=9), "w-id", AGO)]},
-        "Worker mail-2 has not been heard of since 11:50:00 UTC: what run 8 holds is taken back when its lease ends, "
-        "at 12:00:09 UTC.",
+        "Worker mail-2 has not been heard of since 2026-03-05 11:50:00 UTC: what run 8 holds is taken back when its "
+        "lease ends, at 2026-03-05 12:00:09 UTC.",
         WayOut.RECLAIM,
         "w-id",
     ),
@@ -108,14 +109,14 @@ CASES = {
     ),
     "running": (
         {"running": 20, "due": 3, "runs": [RunFact(8, "mail-2", NOW, RUN.lease_until), RUN]},
-        "20 jobs are running since 11:50:00 UTC with worker mail-1, the oldest of 2 runs; "
+        "20 jobs are running since 2026-03-05 11:50:00 UTC with worker mail-1, the oldest of 2 runs; "
         "3 jobs are waiting behind them.",
         WayOut.SEE_JOBS,
         "",
     ),
     "lost": (
         {"running": 20, "runs": [RunFact(7, "mail-1", AGO, NOW - timedelta(seconds=1))]},
-        "The lease of run 7, at work since 11:50:00 UTC with worker mail-1, has ended: what it holds is "
+        "The lease of run 7, at work since 2026-03-05 11:50:00 UTC with worker mail-1, has ended: what it holds is "
         "taken back now.",
         WayOut.SEE_WORKERS,
         "",

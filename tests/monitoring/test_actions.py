@@ -155,7 +155,7 @@ def test_a_batch_is_cancelled(operator: Client) -> None:
     batch = waiting_batch(5, name="Wrong list")
     url = f"/batches/{batch.pk}/cancel/"
     asked = operator.get(url).content.decode()
-    assert "Cancel Wrong list?" in asked
+    assert "Cancel batch “Wrong list”?" in asked
     assert "5 waiting will not run" in asked
     assert operator.post(url, {"reason": "wrong list"})["Location"] == f"/batches/{batch.pk}/"
     batch.refresh_from_db()

@@ -106,6 +106,8 @@ def test_nothing_is_done_under_a_filter_that_was_not_understood(operator: Client
         ("since", "junk", "since: write so long ago"),
         ("why", "boredom", "Why: there is no boredom."),
         ("batch", "many", "batch: many is not a number."),
+        ("error", "refused", "error: all that match this cannot be meant."),
+        ("payload", "user=1", "payload: all that match this cannot be meant."),
     ):
         for url in ("/operations/new/retry/", "/dead-letters/delete/"):
             given = {"all": "1", "state": "dead", name: value, "next": "/dead-letters/"}
@@ -114,6 +116,16 @@ def test_nothing_is_done_under_a_filter_that_was_not_understood(operator: Client
                 told = [str(message) for message in get_messages(answer.wsgi_request)]
                 assert says in told[-1], (url, name)
                 assert told[-1].endswith("Nothing was changed.")
+    assert not Operation.objects.exists()
+    assert DeadLetter.objects.count() == 2
+
+
+def test_more_than_can_be_picked_is_refused_and_not_cut(operator: Client) -> None:
+    letters = list(DeadLetter.objects.values_list("pk", flat=True))
+    picked = {"job": [*letters, *range(10**9, 10**9 + 499)], "next": "/dead-letters/"}
+    for answer in (operator.get("/operations/new/delete/", picked), operator.post("/operations/new/delete/", picked)):
+        assert (answer.status_code, answer["Location"]) == (302, "/dead-letters/")
+        assert "job: 501 are picked" in [str(message) for message in get_messages(answer.wsgi_request)][-1]
     assert not Operation.objects.exists()
     assert DeadLetter.objects.count() == 2
 

@@ -8,7 +8,7 @@ from django.utils.html import escape
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.templatetags.console import about, duration, percent, pretty_json, rate
+from monitoring.templatetags.console import about, duration, percent, pretty_json, rate, timed
 from monitoring.texts import first_line, visible
 from monitoring.texts import pretty_json as pieces
 
@@ -90,6 +90,13 @@ def test_rates_have_two_digits_that_matter(value: float, text: str) -> None:
 )
 def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert duration(timedelta(seconds=seconds)) == text
+
+
+def test_the_times_of_a_sentence_are_shown_in_the_readers_zone() -> None:
+    assert timed("Paused since 2026-03-05 11:50:00 UTC (not 2026-99-05 11:50:00 UTC <b>).") == (
+        'Paused since <time datetime="2026-03-05T11:50:00.000Z" data-form="full">2026-03-05 11:50:00 UTC</time> '
+        "(not 2026-99-05 11:50:00 UTC &lt;b&gt;)."
+    )
 
 
 def test_a_forecast_has_one_unit() -> None:

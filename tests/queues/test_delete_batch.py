@@ -323,7 +323,7 @@ def test_so_does_who_restores_jobs_of_it_from_the_archive() -> None:
     assert_sound()
 
 
-def test_the_admin_deletes_and_finds_by_metadata_for_those_who_may_operate(client: Client) -> None:
+def test_the_admin_deletes_for_good_and_finds_by_metadata_for_those_who_may(client: Client) -> None:
     batch = a_world()
     Batch.objects.filter(pk=batch.pk).update(metadata={"region": "eu"})
     person = User.objects.create_user("ann", is_staff=True)
@@ -338,6 +338,9 @@ def test_the_admin_deletes_and_finds_by_metadata_for_those_who_may_operate(clien
     assert f'value="{batch.pk}"' in client.get(page, {"q": "region=eu"}).content.decode()
     assert "7 completed, 0 failed, 3 dead" in (shown := client.get(f"{page}{batch.pk}/change/").content.decode())
     assert "success rate 70.00%" in shown
+    client.post(page, wish)
+    assert Operation.objects.count() == 0, "who may operate puts into the trash; for good is a right of its own"
+    person.user_permissions.add(Permission.objects.get(codename="empty_trash"))
     client.post(page, wish)
     assert Operation.objects.get().selection == {"batch": batch.pk}
     operate.advance_all()

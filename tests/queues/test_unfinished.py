@@ -81,7 +81,7 @@ def test_scheduled_and_retrying_tell_when() -> None:
     make_queue(max_attempts=3, backoff_base=60.0)
     later = timezone.now() + timedelta(days=2)
     batch = enqueue_batch("tested.do", [1, 2], run_at=later)
-    assert ask(batch).text == f"2 jobs are scheduled, the next for {later:%Y-%m-%d %H:%M} UTC."
+    assert ask(batch).text == f"2 jobs are scheduled, the next for {later:%Y-%m-%d %H:%M:%S} UTC."
     failing = enqueue_batch("tested.do", [{"fail": 1}, {"die": 1}])
     drain(runs=1)
     assert ask(failing).kind == "retrying"
