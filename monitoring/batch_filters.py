@@ -7,7 +7,7 @@ from monitoring import filters
 from monitoring.filters import Unclear
 from monitoring.job_filters import moment
 from queues.domain.states import BatchState
-from queues.selectors.batches import STANDINGS, TRASHED, BatchQuery
+from queues.selectors.batch_lists import STANDINGS, TRASHED, BatchQuery
 
 KNOWN = ("state", "queue", "name", "meta", "since", "until")
 # In the order in which they are asked for; the empty one is all.

@@ -8,7 +8,7 @@ from monitoring.panels import NEWS, Ask, Context, Gone, Panel
 from monitoring.snapshot import BatchLine
 from queues.domain.states import BatchState, StopReason
 from queues.domain.unfinished import short_of_success
-from queues.selectors import batch_trash, batch_work, batches, dead_letters, graph
+from queues.selectors import batch_lists, batch_trash, batch_work, batches, dead_letters, graph
 from queues.selectors.batch_trash import Deleted
 from queues.services import unfinished
 
@@ -162,7 +162,7 @@ def batch_news(ask: Ask) -> Context:
     except Unclear:
         # The page itself says what is wrong.
         return {"keys": []}
-    ids = ask.snapshot.once(("news", ask.subject), lambda: batches.newest_batches(query, NEWS))
+    ids = ask.snapshot.once(("news", ask.subject), lambda: batch_lists.newest_batches(query, NEWS))
     return {"keys": [filters.batch_key(batch_id) for batch_id in ids]}
 
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from monitoring import filters, limits
 from monitoring.texts import first_line
-from queues.selectors import batches, find, job_detail, operations
+from queues.selectors import batch_lists, batches, find, job_detail, operations
 
 SHOWN = 8
 
@@ -76,7 +76,7 @@ def _numbered(number: int) -> list[Group]:
 def _named(text: str) -> list[Group]:
     errors = f"by the errors of the newest {find.LETTERS:,} dead letters"
     return [
-        _group("Batches", lambda: _batches(batches.BatchQuery(name=text), text), _address("batches", name=text)),
+        _group("Batches", lambda: _batches(batch_lists.BatchQuery(name=text), text), _address("batches", name=text)),
         _group("Queues", lambda: _queues(text), _address("queues")),
         _group("Workers", lambda: _workers(text), _address("workers")),
         _group("Causes", lambda: _causes(text), _address("causes", text=text), note=errors),
@@ -85,7 +85,7 @@ def _named(text: str) -> list[Group]:
 
 def _pairs(text: str) -> list[Group]:
     pair = _pair(text)
-    query = batches.BatchQuery(metadata=(pair,)) if pair else None
+    query = batch_lists.BatchQuery(metadata=(pair,)) if pair else None
     read = (lambda: _batches(query, text)) if query else list
     return [_group("Batches", read, _address("batches", meta=text), note="by their metadata")]
 
@@ -115,8 +115,8 @@ def _operation(row: operations.OperationRow) -> Hit:
     return Hit(reverse("operation", args=[row.id]), f"Operation {row.id}", note, exact=True)
 
 
-def _batches(query: batches.BatchQuery, text: str) -> list[Hit]:
-    return [_batch(row, text) for row in batches.batch_page(query).rows[: SHOWN + 1]]
+def _batches(query: batch_lists.BatchQuery, text: str) -> list[Hit]:
+    return [_batch(row, text) for row in batch_lists.batch_page(query).rows[: SHOWN + 1]]
 
 
 def _batch(row: batches.BatchRow, text: str) -> Hit:

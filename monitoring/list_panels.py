@@ -8,7 +8,7 @@ from monitoring.filters import Unclear
 from monitoring.panels import NEWS, Ask, Context, Gone, Panel
 from monitoring.snapshot import BatchLine, Snapshot
 from queues.domain.states import RunState
-from queues.selectors import batches, figures, live_rows, queue_page, runs
+from queues.selectors import batch_lists, batches, figures, live_rows, queue_page, runs
 from queues.selectors.dead_letters import Place
 
 # States of a run in which a list has its last end on top.
@@ -30,7 +30,7 @@ def batch_tabs(ask: Ask) -> Context:
     tabs = []
     for state in batch_filters.STATES:
         count = tallies.get(state)
-        words = "" if count is None else f"{count:,}" if count <= batches.COUNTED else f"{batches.COUNTED:,}+"
+        words = "" if count is None else f"{count:,}" if count <= batch_lists.COUNTED else f"{batch_lists.COUNTED:,}+"
         tabs.append((state, urlencode({**chosen, "state": state}), words))
     return {"tabs": tabs, "state": chosen.get("state", "")}
 
@@ -120,4 +120,4 @@ def _tallies(chosen: dict[str, str]) -> dict[str, int]:
     except Unclear:
         # The page itself says what is wrong.
         return {}
-    return limits.attempt(lambda: batches.batch_tallies(query)) or {}
+    return limits.attempt(lambda: batch_lists.batch_tallies(query)) or {}

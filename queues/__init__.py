@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from queues.selectors.archive import archive_statistics as archive_statistics
     from queues.selectors.batch_jobs import batch_errors as batch_errors
     from queues.selectors.batch_jobs import batch_jobs as batch_jobs
+    from queues.selectors.batch_lists import find_batches as find_batches
     from queues.selectors.batch_status import BatchStatus as BatchStatus
     from queues.selectors.batch_status import UnknownBatch as UnknownBatch
     from queues.selectors.batch_status import batch_status as batch_status
-    from queues.selectors.batches import find_batches as find_batches
     from queues.selectors.statistics import performance_report as performance_report
     from queues.selectors.statistics import queue_statistics as queue_statistics
     from queues.services.again import retry_batch as retry_batch

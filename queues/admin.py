@@ -13,8 +13,8 @@ from queues.admin_base import BoundedAdmin, ReadOnlyAdmin
 from queues.admin_graph import BatchGraph
 from queues.admin_operations import OperatingAdmin
 from queues.selectors.advice import advise, in_words
+from queues.selectors.batch_lists import metadata_has
 from queues.selectors.batch_status import batch_status
-from queues.selectors.batches import metadata_has
 from queues.services import audit
 from queues.services.archive import RestoreRefused, restore
 from queues.services.batch_pause import BatchPauseRefused, pause_batch, resume_batch

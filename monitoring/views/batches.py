@@ -14,7 +14,7 @@ from monitoring.permissions import viewer_required
 from monitoring.snapshot import BatchLine, Snapshot
 from monitoring.views import batches_act
 from monitoring.views.page import show
-from queues.selectors import batch_past, batch_trash, batch_work, batches, figures
+from queues.selectors import batch_lists, batch_past, batch_trash, batch_work, batches, figures
 
 PANELS = (
     *("batch-why", "batch-progress", "batch-actions", "batch-causes", "batch-burnup", "batch-chunks", "batch-runs"),
@@ -32,10 +32,10 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     snapshot, problem, found = Snapshot(), "", None
     try:
         query = batch_filters.query(chosen)
-        found = limits.attempt(lambda: _lines(batches.batch_page(query, before=before, after=after), snapshot))
+        found = limits.attempt(lambda: _lines(batch_lists.batch_page(query, before=before, after=after), snapshot))
     except Unclear as error:
         problem = str(error)
-    page, lines = found or (batches.BatchPage([], None, None), [])
+    page, lines = found or (batch_lists.BatchPage([], None, None), [])
     first = before is None and after is None and not problem
     context = {
         "nav": "batches",
@@ -59,7 +59,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     return show(request, "monitoring/batches.html", wanted, context, snapshot=snapshot)
 
 
-def _lines(page: batches.BatchPage, snapshot: Snapshot) -> tuple[batches.BatchPage, list[BatchLine]]:
+def _lines(page: batch_lists.BatchPage, snapshot: Snapshot) -> tuple[batch_lists.BatchPage, list[BatchLine]]:
     return page, snapshot.batch_lines(page.rows)
 
 

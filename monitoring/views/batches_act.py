@@ -13,7 +13,7 @@ from monitoring.views.act import tell
 from monitoring.views.confirm import Question, ask, back, mistyped, who
 from queues.domain.batch_deeds import BATCH_DEEDS, MOST, BatchAction
 from queues.selectors import trash
-from queues.selectors.batches import TRASHED
+from queues.selectors.batch_lists import TRASHED
 from queues.services import operate_batches
 from queues.services.operate import OperationRefused
 from queues.services.operate_batches import BatchPreview

@@ -20,8 +20,8 @@ from queues import handlers
 from queues.domain.outcomes import Reject
 from queues.domain.unfinished import Answer, WayOut
 from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Job, Operation
-from queues.selectors import batch_chunks, batch_past, batch_work, batches
-from queues.selectors.batches import BatchQuery
+from queues.selectors import batch_chunks, batch_lists, batch_past, batch_work, batches
+from queues.selectors.batch_lists import BatchQuery
 from queues.selectors.clock import database_now
 from queues.services.batch_pause import pause_batch
 from queues.services.enqueue import enqueue_batch
@@ -80,7 +80,7 @@ def test_tabs_count_under_the_rest_of_the_filter(viewer: Client, monkeypatch: py
     for _ in range(4):
         waiting_batch(1, name="a")
     waiting_batch(1, name="b")
-    monkeypatch.setattr(batches, "COUNTED", 3)
+    monkeypatch.setattr(batch_lists, "COUNTED", 3)
     tabs = {state: count for state, _address, count in viewer.get("/batches/?name=a&state=completed").context["tabs"]}
     assert (tabs[""], tabs["running"], tabs["completed"]) == ("3+", "3+", "0")
     whole = {state: count for state, _address, count in viewer.get("/batches/?queue=tested").context["tabs"]}

@@ -6,8 +6,9 @@ from django.test.utils import CaptureQueriesContext
 
 from monitoring.snapshot import Snapshot
 from queues.models import Batch
-from queues.selectors import batches, dead_letters
-from queues.selectors.batches import BatchCounts, BatchQuery
+from queues.selectors import batch_lists, batches, dead_letters
+from queues.selectors.batch_lists import BatchQuery
+from queues.selectors.batches import BatchCounts
 from queues.selectors.dead_letters import DeadLetterQuery
 from queues.services import operate
 from queues.services.enqueue import enqueue_batch
@@ -53,8 +54,8 @@ def test_a_parent_is_the_sum_of_its_parts_whatever_their_state() -> None:
     drain()
     assert counts(parent) == BatchCounts(succeeded=11_997, dead=3)
     assert [part.part for part in batches.batch_parts(parent.pk)] == [1, 2]
-    assert batches.batch_page(BatchQuery()).rows[0].id == parent.pk
-    assert len(batches.batch_page(BatchQuery()).rows) == 1
+    assert batch_lists.batch_page(BatchQuery()).rows[0].id == parent.pk
+    assert len(batch_lists.batch_page(BatchQuery()).rows) == 1
 
 
 def test_many_batches_cost_as_many_queries_as_one() -> None:
@@ -75,16 +76,16 @@ def test_unknown_batches_are_nothing() -> None:
 
 
 def test_pages_follow_each_other_without_gap_or_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "PAGE_SIZE", 3)
+    monkeypatch.setattr(batch_lists, "PAGE_SIZE", 3)
     ids = [waiting_batch(1, name=f"b{n}").pk for n in range(8)][::-1]
-    first = batches.batch_page(BatchQuery())
-    second = batches.batch_page(BatchQuery(), before=first.older)
-    third = batches.batch_page(BatchQuery(), before=second.older)
+    first = batch_lists.batch_page(BatchQuery())
+    second = batch_lists.batch_page(BatchQuery(), before=first.older)
+    third = batch_lists.batch_page(BatchQuery(), before=second.older)
     assert [row.id for page in (first, second, third) for row in page.rows] == ids
     assert (first.newer, third.older) == (None, None)
-    back = batches.batch_page(BatchQuery(), after=third.newer)
+    back = batch_lists.batch_page(BatchQuery(), after=third.newer)
     assert [row.id for row in back.rows] == [row.id for row in second.rows]
-    assert batches.batch_page(BatchQuery(), after=back.newer).newer is None
+    assert batch_lists.batch_page(BatchQuery(), after=back.newer).newer is None
 
 
 def test_filters_narrow_the_list() -> None:
@@ -92,7 +93,7 @@ def test_filters_narrow_the_list() -> None:
     open_one = waiting_batch(1, name="Mail")
 
     def found(**query: str) -> list[int]:
-        return [row.id for row in batches.batch_page(BatchQuery(**query)).rows]
+        return [row.id for row in batch_lists.batch_page(BatchQuery(**query)).rows]
 
     assert found(state="completed") == [done.pk]
     assert found(name="IMPORT") == [done.pk]

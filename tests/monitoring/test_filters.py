@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitoring import batch_filters, filters
 from queues.domain.states import BatchState
-from queues.selectors.batches import STANDINGS, TRASHED
+from queues.selectors.batch_lists import STANDINGS, TRASHED
 from queues.selectors.dead_letters import Place
 
 PLACES = st.builds(

@@ -18,7 +18,7 @@ from monitoring.ranges import RANGES, deaths
 from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
 from queues.models import Batch, Chunk, DeadLetter, Queue, Run, Webhook
-from queues.selectors import batches, clock, overview
+from queues.selectors import batch_lists, clock, overview
 from queues.services.batch_pause import pause_batch
 from queues.services.enqueue import enqueue_batch
 from queues.services.pause import pause_queue
@@ -285,7 +285,7 @@ def test_the_list_of_what_is_not_announced_has_each_part() -> None:
     Batch.objects.exclude(name="announced").update(queued_at=None)
     Batch.objects.filter(name="announced").update(queued_at=now)
     pending = int(tile("pending").split()[0])
-    listed = batches.batch_page(batches.BatchQuery(state="pending")).rows
+    listed = batch_lists.batch_page(batch_lists.BatchQuery(state="pending")).rows
     assert pending == len(listed) == Batch.objects.filter(queued_at=None).count()
     assert parent.pk in {row.id for row in listed} or pending == 1
 

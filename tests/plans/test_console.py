@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.snapshot import RATE_WINDOW, Snapshot
-from queues.selectors import batch_work, batches, dead_letters, figures, throughput
+from queues.selectors import batch_lists, batch_work, dead_letters, figures, throughput
 from queues.selectors.clock import database_now
 from queues.services import unfinished
 from tests.plans.conftest import World
@@ -40,17 +40,17 @@ READINGS: dict[str, tuple[Callable[[World], Any], int]] = {
     "rates": (lambda world: throughput.rates(database_now(), RATE_WINDOW), 700),
     "workers": (lambda world: Snapshot().workers, 100),
     "series": (lambda world: Snapshot().series, 5_000),
-    "batch list": (lambda world: batches.batch_page(batches.BatchQuery()), 1_000),
+    "batch list": (lambda world: batch_lists.batch_page(batch_lists.BatchQuery()), 1_000),
     "batch list of metadata": (
-        lambda world: batches.batch_page(batches.BatchQuery(metadata=(("tenant", "acme"),))),
+        lambda world: batch_lists.batch_page(batch_lists.BatchQuery(metadata=(("tenant", "acme"),))),
         1_000,
     ),
-    "batch list of a standing": (lambda world: batches.batch_page(batches.BatchQuery(state="paused")), 1_000),
-    "batch tallies": (lambda world: batches.batch_tallies(batches.BatchQuery()), 3_000),
+    "batch list of a standing": (lambda world: batch_lists.batch_page(batch_lists.BatchQuery(state="paused")), 1_000),
+    "batch tallies": (lambda world: batch_lists.batch_tallies(batch_lists.BatchQuery()), 3_000),
     "runs of a batch": (lambda world: batch_work.batch_runs(world.batch), 3_000),
     "ends of a batch": (lambda world: batch_work.ended_by_time(world.batch, 60), 3_000),
     "why a batch goes on": (lambda world: unfinished.why(batch_id=world.batch, now=database_now()), 3_000),
-    "batch list of a state": (lambda world: batches.batch_page(batches.BatchQuery(state="running")), 1_000),
+    "batch list of a state": (lambda world: batch_lists.batch_page(batch_lists.BatchQuery(state="running")), 1_000),
     "dead letters": (lambda world: dead_letters.dead_letter_page(dead_letters.DeadLetterQuery()), 1_000),
 }
 

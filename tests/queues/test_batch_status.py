@@ -13,8 +13,8 @@ from queues.domain.rates import success_rate
 from queues.domain.states import JobState
 from queues.models import Attempt, Batch, Chunk
 from queues.selectors.batch_jobs import batch_errors, batch_jobs
+from queues.selectors.batch_lists import BatchQuery, batch_page, find_batches
 from queues.selectors.batch_status import UnknownBatch, batch_status
-from queues.selectors.batches import BatchQuery, batch_page, find_batches
 from queues.services import cancel, finish, operate
 from queues.services import digest as digest_service
 from queues.services.archive import archive, restore

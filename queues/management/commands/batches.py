@@ -11,6 +11,7 @@ from queues.domain.states import BatchState, JobState
 from queues.management import batch_graph, batch_lists, batch_trashing
 from queues.management.base import OperatorCommand, a_count, an_id, operator
 from queues.selectors import batches
+from queues.selectors.batch_lists import BatchQuery, batch_page
 from queues.services import batch_pause, cancel
 from queues.services.delete import restore_batch
 from queues.services.enqueue import seal
@@ -101,16 +102,14 @@ class Command(OperatorCommand):
         return None
 
     def _list(self, options: dict[str, Any]) -> None:
-        query = batches.BatchQuery(
-            options["state"], options["queue"], options["name"], batch_lists.pairs(options["metadata"])
-        )
+        query = BatchQuery(options["state"], options["queue"], options["name"], batch_lists.pairs(options["metadata"]))
         rows: list[batches.BatchRow] = []
-        page = batches.batch_page(query)
+        page = batch_page(query)
         while page.rows and len(rows) < options["limit"]:
             rows += page.rows
             if page.older is None:
                 break
-            page = batches.batch_page(query, before=page.older)
+            page = batch_page(query, before=page.older)
         rows = rows[: options["limit"]]
         counts = batches.batch_counts([row.id for row in rows])
         if self.as_json:
