@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -204,6 +205,7 @@ def _time(moment: datetime, form: str, text: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache
 def icon(name: str, label: str = "") -> SafeString:
     """A drawing of 16 by 16; without a label it is only for the eye."""
     attributes = format_html(' role="img" aria-label="{}"', label) if label else mark_safe(' aria-hidden="true"')

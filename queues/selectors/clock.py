@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import DateTimeField, Func, Max, TextField, Value
-from django.db.models.functions import Coalesce
 from psycopg.errors import QueryCanceled
 
-from queues.models import Queue
-
-
-def _select(function: Func[Any]) -> Any:
-    """The value of a database function; Django's ORM selects from a table only, so it takes the smallest.
-
-    The aggregate makes one row of it, also when the table is empty.
-    """
-    return Queue.objects.aggregate(value=Coalesce(Max(function), function))["value"]
+from queues import store
 
 
 def database_now() -> datetime:
     """The time by which chunks are due and runs end. Bounds are passed on as values: the planner knows
     the selectivity of a value and guesses that of a sub-select."""
-    now: datetime = _select(Func(function="clock_timestamp", output_field=DateTimeField()))
+    now: datetime = store.select("SELECT clock_timestamp()", [])[0][0]
     return now.astimezone(UTC)
 
 
@@ -35,19 +24,8 @@ def limit_session(seconds: float) -> None:
     _limit(int(seconds * 1000), local=False)
 
 
-def _setting() -> Func[Any]:
-    return Func(Value("statement_timeout"), function="current_setting", output_field=TextField())
-
-
 def _limit(milliseconds: int | str, *, local: bool = True) -> None:
-    setting: Func[Any] = Func(
-        Value("statement_timeout"),
-        Value(str(milliseconds)),
-        Value(local),
-        function="set_config",
-        output_field=TextField(),
-    )
-    _select(setting)
+    store.select("SELECT set_config('statement_timeout', %s, %s)", [str(milliseconds), local])
 
 
 @contextmanager
@@ -55,7 +33,7 @@ def bounded(seconds: float) -> Iterator[None]:
     """Every statement inside is cancelled by the server after `seconds` (`OperationalError`, see `cancelled`)."""
     nested = connection.in_atomic_block
     with transaction.atomic():
-        before = _select(_setting()) if nested else ""
+        before = store.select("SELECT current_setting('statement_timeout')", [])[0][0] if nested else ""
         _limit(int(seconds * 1000))
         yield
         if nested:

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from statistics import mean, median
 from typing import Any
 
-from django.db.models import BooleanField, Case, F, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import BooleanField, Case, F, OuterRef, Q, Sum, Value, When
 
 from queues.domain.states import ChunkState, HeldWhy, Priority, RunState
 from queues.models import Chunk, Queue, QueueSlot, Run
 from queues.selectors.expressions import UNENDED, BoundedSums, time_bucket
+from queues.selectors.job_walk import Parts
 
 # Chunk rows that are read of each priority and state.
 EACH = 2_000
@@ -212,23 +213,24 @@ def window_start(now: datetime, window: timedelta, bucket: int) -> datetime:
     return datetime.fromtimestamp(seconds, now.tzinfo)
 
 
-def _due(queue: Any, now: datetime, priority: int) -> QuerySet[Chunk]:
-    rows = Chunk.objects.filter(queue=queue, state=ChunkState.READY, priority=priority, run_at__lte=now)
-    return rows.order_by("run_at", "pk")
+def _each_priority(queue: int, **when: datetime) -> Parts:
+    """What is ready in a queue, priority by priority: a descent of the index for each, since what is not due at a high
+    one is not walked over to reach the next."""
+    rows = Chunk.objects.filter(queue=queue, state=ChunkState.READY, **when)
+    return Parts(rows, ("priority",), [(priority.value,) for priority in Priority])
 
 
 def _oldest(queue: int, now: datetime) -> dict[int, datetime]:
-    first = [_due(queue, now, priority).values_list("priority", "run_at", "created_at")[:1] for priority in Priority]
-    return {priority: max(run_at, born) for priority, run_at, born in first[0].union(*first[1:], all=True)}
+    fields = ("priority", "run_at", "created_at")
+    due = _each_priority(queue, run_at__lte=now)
+    first = due.read(lambda rows: rows.order_by("run_at", "pk").values_list(*fields)[:1])
+    return {priority: max(run_at, born) for priority, run_at, born in first}
 
 
 def _first(queue: int, when: dict[str, datetime], order: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    ready = Chunk.objects.filter(queue=queue, state=ChunkState.READY, **when)
-    # One descent for each priority: what is not due at a high one is not walked over to reach the next.
-    keys = [ready.filter(priority=priority).order_by("run_at", "pk").values("pk")[:NEXT] for priority in Priority]
-    ids = [row["pk"] for row in keys[0].union(*keys[1:], all=True)]
+    found = _each_priority(queue, **when).read(lambda rows: rows.order_by("run_at", "pk").values_list("pk")[:NEXT])
     rows = (
-        Chunk.objects.filter(pk__in=ids)
+        Chunk.objects.filter(pk__in=[pk for (pk,) in found])
         .annotate(jobs=UNENDED)
         .order_by(*order)
         .values_list(

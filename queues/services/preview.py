@@ -29,6 +29,7 @@ from queues.services.selection import Selection
 
 # Rows that one count may read; with more, the number is the least there can be.
 LETTERS = 1_000_000
+ARCHIVED_JOBS = 50_000
 CHUNKS = 20_000
 # Batches that take no work back, of which a preview counts the jobs.
 FLAWED = 1_000
@@ -77,7 +78,9 @@ def preview(
     if meant.named and not meant.rows_only:
         total, flaws, exact = _named(verb, meant.named, settled)
     elif (rows := meant.rows()) is not None:
-        total, flaws, exact = _counted(rows, verb)
+        # One queue of the archive is counted along its index: the table may hold little of it, and far apart.
+        along = ("finished_at", "pk") if verb is Action.UNARCHIVE and "queue" in meant.filters else ()
+        total, flaws, exact = _counted(rows.order_by(*along), verb)
     else:
         total, flaws, exact = _pending(meant)
     return Preview(verb, total, flaws, exact, bounded, settled)
@@ -101,7 +104,8 @@ def _named(action: Action, jobs: list[int], options: dict[str, Any]) -> tuple[in
 
 
 def _counted(rows: "QuerySet[Any]", action: Action) -> tuple[int, dict[str, int], bool]:
-    total = rows.order_by()[: LETTERS + 1].count()
+    most = ARCHIVED_JOBS if action is Action.UNARCHIVE else LETTERS
+    total = rows[: most + 1].count()
     flaws = {}
     if action in ADDING:
         stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="").values_list("pk", flat=True)
@@ -113,7 +117,7 @@ def _counted(rows: "QuerySet[Any]", action: Action) -> tuple[int, dict[str, int]
         if gone:
             members = Batch.objects.filter(Q(pk__in=gone) | Q(parent__in=gone)).exclude(state=BatchState.RUNNING)
             flaws[IN_TRASH] = rows.filter(batch_id__in=list(members.values_list("pk", flat=True))).count()
-    return min(total, LETTERS), {why: count for why, count in flaws.items() if count}, total <= LETTERS
+    return min(total, most), {why: count for why, count in flaws.items() if count}, total <= most
 
 
 def _pending(meant: Selection) -> tuple[int, dict[str, int], bool]:

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import Popen
 
@@ -155,7 +155,8 @@ def test_all_killed_at_once_recovers(server: Home) -> None:
     assert keeper
     victims = [psutil.Process(keeper), server.postmaster(), *server.postmaster().children()]
     for victim in victims:
-        victim.kill()
+        with suppress(psutil.NoSuchProcess):  # a child that has seen its parent go is gone already
+            victim.kill()
     user.kill()
     server.ready_user()
     assert server.one("SELECT 1") == 1

@@ -27,6 +27,7 @@ from queues.services import (
     enqueue,
     link,
     operate,
+    operate_batches,
     pause,
     recurring,
     restore,
@@ -142,6 +143,13 @@ ROWS: list[tuple[str, Callable[[], Any], Callable[[Any], Any], str, str]] = [
         "batch {0}",
     ),
     (
+        "operate_batches.start",
+        lambda: [_waiting(), _waiting()],
+        lambda two: operate_batches.start(action="cancel_batches", batches=two, **WHO),
+        "cancel batches",
+        "2 batches",
+    ),
+    (
         "operate.undo",
         _deleted,
         lambda number: operate.undo(operation_id=number, **WHO),
@@ -217,8 +225,10 @@ ROWS: list[tuple[str, Callable[[], Any], Callable[[Any], Any], str, str]] = [
         "hook",
     ),
 ]
-# These write the entry itself.
-WRITERS = {"audit.record", "webhooks.noted"}
+# These write the entry itself, or are the inner part of services that are listed.
+WRITERS = {"audit.record", "webhooks.noted", "operate.begin", "operate_batches.begin_undo", "cancel.cancel_within"}
+# It tells of what its callers are not asked for: that a batch has left the trash (tests/queues/test_delete_batch.py).
+WRITERS |= {"reopen.reopen"}
 
 
 @pytest.mark.parametrize(
