@@ -11,6 +11,7 @@ from subprocess import Popen
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from amqp.exceptions import NotFound
 from kombu import Connection
@@ -163,7 +164,12 @@ def stopped(*processes: "Popen[str]") -> None:
     for process in processes:
         process.terminate()
     for process in processes:
-        assert process.wait(20) == 0
+        try:
+            assert process.wait(40) == 0
+        except subprocess.TimeoutExpired:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            told = [f"{one.pid} {one.status()} {one.cmdline()} threads {one.num_threads()}" for one in family]
+            pytest.fail("does not end:\n" + "\n".join(told))
 
 
 def test_a_hint_alone_wakes_a_worker_and_a_ring_reaches_control(broker: Broker, trace: Trace, tmp_path: Path) -> None:
