@@ -119,7 +119,7 @@ def test_a_page_of_a_metadata_filter_is_found_by_the_index() -> None:
 
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE queues_batch")
-    query = batches._matching(BatchQuery(metadata=(("n", "77"),))).order_by("-id")[:51]
+    query = batch_lists._matching(BatchQuery(metadata=(("n", "77"),))).order_by("-id")[:51]
     assert "batch_metadata" in query.explain()
     assert len(query) == 1
 
