@@ -107,16 +107,15 @@ class Sizes:
 
 
 def backlog(queue: int, now: datetime) -> Backlog:
-    """By state and priority. Two queries, over at most `EACH` chunks of each."""
-    parts: dict[str, Any] = {f"p{priority}": _ready(now, priority) for priority in Priority}
+    """By state and priority. Three queries, over at most `EACH` chunks of each."""
     row: Any = Queue.objects.filter(pk=queue).values(
-        held=_sum(Q(state=ChunkState.HELD), F("size")), parked=_sum(Q(state=ChunkState.PARKED), F("size")), **parts
+        held=_sum(Q(state=ChunkState.HELD), F("size")), parked=_sum(Q(state=ChunkState.PARKED), F("size"))
     )[0]
-    oldest = _oldest(queue, now)
+    ready, oldest = _ready(queue, now), _oldest(queue, now)
     shares = [
         Share(priority.label, due, scheduled, oldest.get(priority), seen <= EACH)
         for priority in Priority
-        for due, scheduled, seen in [row[f"p{priority}"]]
+        for due, scheduled, seen in [ready.get(priority, (0, 0, 0))]
     ]
     held, parked = row["held"], row["parked"]
     exact = all(share.exact for share in shares) and max(held[2], parked[2]) <= EACH
@@ -241,10 +240,20 @@ def _first(queue: int, when: dict[str, datetime], order: tuple[str, ...]) -> lis
     return list(rows[:NEXT])
 
 
-def _ready(now: datetime, priority: int) -> BoundedSums:
-    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.READY, priority=priority)
+def _ready(queue: int, now: datetime) -> dict[int, tuple[int, int, int]]:
+    """Jobs that are due, those that are not, and the chunks that were read for it, by priority."""
     due = Case(When(run_at__lte=now, then=Value(True)), default=Value(False), output_field=BooleanField())
-    return BoundedSums(rows.order_by("run_at", "id").annotate(jobs=UNENDED, due=due).values("jobs", "due")[: EACH + 1])
+    sums = "COALESCE(SUM(rows.jobs) FILTER (WHERE {}rows.due), 0)"
+    rows = _each_priority(queue).read(
+        lambda ready: (
+            ready.annotate(jobs=UNENDED, due=due)
+            .order_by("run_at", "pk")
+            .values_list("priority", "jobs", "due")[: EACH + 1]
+        ),
+        each=f"SELECT MAX(rows.priority), {sums.format('')}, {sums.format('NOT ')}, COUNT(*) "  # noqa: S608
+        "FROM {} AS rows(priority, jobs, due)",
+    )
+    return {priority: (due, later, seen) for priority, due, later, seen in rows if seen}
 
 
 def _sum(which: Q, jobs: Any) -> BoundedSums:
