@@ -135,12 +135,17 @@ class Wanted:
         return f"{'job' if len(self.job_ids) == 1 else 'jobs'} {named}{more}"
 
 
+def picked(values: Any) -> list[int]:
+    """The single jobs that an address or a form names. Raises `filters.Unclear` for more than can be: none drops."""
+    found = values.getlist("job")
+    if len(found) > MOST_PICKED:
+        raise filters.Unclear(f"job: {len(found):,} are picked, and at most {MOST_PICKED} can be at once.")
+    return sorted({number for text in found if (number := filters.whole_number(text))})
+
+
 def wanted(action: Action, values: Any) -> Wanted:
     """What an address or a form says. Raises `filters.Unclear` for a filter that is none: it must not mean more."""
-    picked = values.getlist("job")
-    if len(picked) > MOST_PICKED:
-        raise filters.Unclear(f"job: {len(picked):,} are picked, and at most {MOST_PICKED} can be at once.")
-    named = sorted({job_id for text in picked if (job_id := filters.whole_number(text))})
+    named = picked(values)
     # A filter counts when it is said that all under it are meant; without a filter, a state must be named.
     everything = bool(values.get("all")) and not named
     for name in _LISTS_ONLY if everything else ():

@@ -122,10 +122,10 @@ def freeze(operation_id: int, jobs: "QuerySet[Any, Any]") -> int:
         return int(cursor.rowcount)
 
 
-def select(text: str, params: Sequence[Any]) -> list[Row]:
-    """The rows of a statement that is composed of what queries have made."""
+def select(name: str, params: Sequence[Any] = (), /, **pieces: Any) -> list[Row]:
+    """The rows of a statement of which `pieces` are made by queries. Sent as Django sends it, with Django's errors."""
     with connections[alias()].cursor() as cursor:
-        cursor.execute(text, params)
+        cursor.execute(statement(name).format(**pieces), params)
         return list(cursor.fetchall())
 
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from monitoring import filters, limits
+from monitoring import acting, filters, limits
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.act import act
@@ -17,7 +17,6 @@ from queues.domain.operating import Action
 from queues.selectors import archive as figures_of_archive
 from queues.selectors import archived_jobs, clock, upkeep
 
-MOST_PICKED = 500
 NOTHING = "Select archived jobs first."
 # Of those that were picked, the first are named in words.
 NAMED = 10
@@ -71,12 +70,20 @@ def _about(jobs: int, partitions: list[figures_of_archive.ArchivePartition]) -> 
 def restore(request: HttpRequest) -> HttpResponse:
     """Ask, then let archived jobs run again: at once those that were picked, as an operation all that match."""
     values = request.POST if request.method == "POST" else request.GET
-    picked = sorted({number for text in values.getlist("job")[:MOST_PICKED] if (number := filters.whole_number(text))})
-    if not picked and values.get("all"):
-        return act(request, Action.UNARCHIVE, otherwise="archive", nothing=NOTHING)
-    if not picked:
-        messages.info(request, NOTHING)
+    try:
+        picked = acting.picked(values)
+    except filters.Unclear as unclear:
+        messages.error(request, f"{unclear} Nothing was changed.")
         return redirect(back(request, "archive"))
+    if picked:
+        return _restore_picked(request, picked)
+    if values.get("all"):
+        return act(request, Action.UNARCHIVE, otherwise="archive", nothing=NOTHING)
+    messages.info(request, NOTHING)
+    return redirect(back(request, "archive"))
+
+
+def _restore_picked(request: HttpRequest, picked: list[int]) -> HttpResponse:
     here = [row.id for row in archived_jobs.archived_rows(picked)]
     question = _question(here, len(picked) - len(here))
     if request.method != "POST":
@@ -90,8 +97,8 @@ def restore(request: HttpRequest) -> HttpResponse:
 
     try:
         done = archive.restore(job_ids=here, **who(request))
-    except archive.RestoreRefused as error:
-        messages.error(request, f"Nothing was restored: {error}.")
+    except archive.RestoreRefused as refused:
+        messages.error(request, f"Nothing was restored: {refused}.")
     else:
         messages.success(request, f"{done.jobs:,} restored: they wait to run.")
     return redirect(back(request, "archive"))

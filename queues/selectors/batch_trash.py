@@ -4,21 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BigIntegerField, Q
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models import Q
 
 from queues.domain.states import BatchState
 from queues.models import Operation
-from queues.services.delete import ACTION, begins
+from queues.services.delete import ACTION, begins, deletions
 
 # Operations that are looked through for a batch that is gone.
 LOOK = 20_000
-_DELETED = Operation.objects.filter(action=ACTION, state="running").annotate(
-    of=Cast(KT("selection__batch"), BigIntegerField())
-)
-# Batches that are deleted, or are going to be: a small set, by an index.
-IN_TRASH = Q(pk__in=_DELETED.values("of")) & ~Q(state=BatchState.RUNNING)
+# Batches that are deleted, or are going to be.
+IN_TRASH = Q(pk__in=deletions().values("of")) & ~Q(state=BatchState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +46,7 @@ def deleted(batch_id: int) -> Deleted | None:
 
 def in_trash(batch_id: int) -> Deleted | None:
     """The deletion of a batch that is there still."""
-    return _deleted(Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch_id}).first())
+    return _deleted(deletions().filter(of=batch_id).first())
 
 
 def _deleted(found: Any) -> Deleted | None:

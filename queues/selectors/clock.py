@@ -15,7 +15,7 @@ from queues import store
 def database_now() -> datetime:
     """The time by which chunks are due and runs end. Bounds are passed on as values: the planner knows
     the selectivity of a value and guesses that of a sub-select."""
-    now: datetime = store.select("SELECT clock_timestamp()", [])[0][0]
+    now: datetime = store.select("now")[0][0]
     return now.astimezone(UTC)
 
 
@@ -25,7 +25,7 @@ def limit_session(seconds: float) -> None:
 
 
 def _limit(milliseconds: int | str, *, local: bool = True) -> None:
-    store.select("SELECT set_config('statement_timeout', %s, %s)", [str(milliseconds), local])
+    store.select("limit_statements", [str(milliseconds), local])
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def bounded(seconds: float) -> Iterator[None]:
     """Every statement inside is cancelled by the server after `seconds` (`OperationalError`, see `cancelled`)."""
     nested = connection.in_atomic_block
     with transaction.atomic():
-        before = store.select("SELECT current_setting('statement_timeout')", [])[0][0] if nested else ""
+        before = store.select("statement_limit")[0][0] if nested else ""
         _limit(int(seconds * 1000))
         yield
         if nested:

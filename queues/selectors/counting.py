@@ -6,6 +6,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import QuerySet
 
 from queues import store
+from queues.sql import statement
 
 
 def capped(most: int, *queries: "QuerySet[Any]") -> list[int]:
@@ -18,6 +19,6 @@ def capped(most: int, *queries: "QuerySet[Any]") -> list[int]:
         except EmptyResultSet:
             texts.append("0")
             continue
-        texts.append(f"(SELECT COUNT(*) FROM ({text}) AS found)")  # noqa: S608
+        texts.append(statement("part_count").format(part=text))
         values += params
-    return list(store.select(f"SELECT {', '.join(texts)}", values)[0])
+    return list(store.select("counts", values, counts=", ".join(texts))[0])

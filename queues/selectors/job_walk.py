@@ -14,6 +14,7 @@ from django.db.models import Field, QuerySet, Value
 from django.db.models.expressions import Combinable
 
 from queues import store
+from queues.sql import statement
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -48,11 +49,13 @@ class Parts:
     def read(
         self,
         pick: Callable[["QuerySet[Any]"], "QuerySet[Any]"],
+        around: str = "parts_read",
         *,
-        each: str = "{}",
-        around: str = "SELECT * FROM ({}) AS parts",
+        each: str = "",
+        **more: Any,
     ) -> list[tuple[Any, ...]]:
-        """What `pick` selects of each part: within the text of `each` one, and that `around` all of them.
+        """What `pick` selects of each part: within the statement `each` one, and within that `around` all of them,
+        of which `more` are pieces.
 
         The statement of one part is made once and repeated as text: to make each anew took longer than to run it.
         """
@@ -63,23 +66,19 @@ class Parts:
             return []
         if not self.values:
             return []
-        union = " UNION ALL ".join([f"({each.format(f'({text})')})"] * len(self.values))
+        part = statement(each).format(part=text) if each else text
         filled = [one[param.place] if isinstance(param, Slot) else param for one in self.values for param in params]
-        return store.select(around.format(union), filled)
+        return store.select(around, filled, parts=" UNION ALL ".join([f"({part})"] * len(self.values)), **more)
 
     def counts(self, order: Sequence[str], most: int, jobs: Combinable) -> list[tuple[int, int]]:
         """How many rows each part has and the sum of their `jobs`, of at most so many, read in an order."""
         return self.read(
-            lambda rows: rows.annotate(counted=jobs).order_by(*order).values_list("counted")[:most],
-            each="SELECT COUNT(*), COALESCE(SUM(rows.jobs), 0) FROM {} AS rows(jobs)",
+            lambda rows: rows.annotate(counted=jobs).order_by(*order).values_list("counted")[:most], each="part_jobs"
         )
 
     def total(self, order: Sequence[str], most: int) -> int:
         """How many rows there are in all, read in an order; counting ends at `most`."""
-        found = self.read(
-            lambda rows: rows.order_by(*order).values_list("pk")[:most],
-            around=f"SELECT COUNT(*) FROM (SELECT * FROM ({{}}) AS parts LIMIT {most:d}) AS counted",  # noqa: S608
-        )
+        found = self.read(lambda rows: rows.order_by(*order).values_list("pk")[:most], "parts_total", most=most)
         return int(found[0][0]) if found else 0
 
 
@@ -104,7 +103,10 @@ class Walk:
         # A union is cut as a whole: each of its parts may hold all of the rows.
         found = self.from_place(start).parts.read(
             lambda rows: rows.order_by(*order).values_list(*fields, *columns)[:limit],
-            around=f"SELECT * FROM ({{}}) AS parts ORDER BY {ways} LIMIT {limit - skip:d} OFFSET {skip:d}",  # noqa: S608
+            "parts_walked",
+            order=ways,
+            limit=limit - skip,
+            skip=skip,
         )
         return [(number(row[0]), *row[1:]) if self.key else (0, *row) for row in found]
 

@@ -243,15 +243,13 @@ def _first(queue: int, when: dict[str, datetime], order: tuple[str, ...]) -> lis
 def _ready(queue: int, now: datetime) -> dict[int, tuple[int, int, int]]:
     """Jobs that are due, those that are not, and the chunks that were read for it, by priority."""
     due = Case(When(run_at__lte=now, then=Value(True)), default=Value(False), output_field=BooleanField())
-    sums = "COALESCE(SUM(rows.jobs) FILTER (WHERE {}rows.due), 0)"
     rows = _each_priority(queue).read(
         lambda ready: (
             ready.annotate(jobs=UNENDED, due=due)
             .order_by("run_at", "pk")
             .values_list("priority", "jobs", "due")[: EACH + 1]
         ),
-        each=f"SELECT MAX(rows.priority), {sums.format('')}, {sums.format('NOT ')}, COUNT(*) "  # noqa: S608
-        "FROM {} AS rows(priority, jobs, due)",
+        each="part_due",
     )
     return {priority: (due, later, seen) for priority, due, later, seen in rows if seen}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from queues import store
 from queues.domain.operating import DEEDS, IN_TRASH, NO_BATCH, NO_CHUNK, NO_QUEUE, NOT_ARCHIVED, STOPPING, Action
 from queues.domain.states import BatchState
-from queues.models import ArchivedJob, Batch, Operation, Queue
+from queues.models import ArchivedJob, Batch, Queue
 from queues.services import delete, restore
 
 
@@ -65,12 +65,6 @@ def make(*, jobs: Collection[int], who: Mapping[str, str]) -> dict[str, list[int
     return outcomes
 
 
-def trashed(numbers: Collection[int]) -> set[int]:
-    """Those of the batches that are in the trash, or are being removed."""
-    found = Operation.objects.filter(action=delete.ACTION, state="running", selection__batch__in=list(numbers))
-    return {operation.selection["batch"] for operation in found}
-
-
 def _hold(jobs: Collection[int], chunks: set[int]) -> _Held:
     facts = set(ArchivedJob.objects.filter(pk__in=jobs).values_list("batch_id", "queue_id"))
     numbers = {batch for batch, _queue in facts if batch is not None}
@@ -80,7 +74,7 @@ def _hold(jobs: Collection[int], chunks: set[int]) -> _Held:
     batches = {batch.pk: batch for batch in locked}
     kept = {chunk for (chunk,) in store.rows("restore_lock", chunks=sorted(chunks))} if chunks else set()
     queues = set(Queue.objects.filter(pk__in={queue for _batch, queue in facts}).values_list("pk", flat=True))
-    return _Held(batches, kept, queues, trashed(wanted))
+    return _Held(batches, kept, queues, delete.deleted_of(wanted))
 
 
 def _families(rows: Collection[ArchivedJob], batches: dict[int, Batch]) -> list[int]:

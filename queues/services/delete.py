@@ -9,6 +9,7 @@ With `keep` the batch lies in the trash so long before the first round, and can 
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import BigIntegerField, F, Q, QuerySet
 from django.db.models.fields.json import KT
@@ -48,8 +49,7 @@ def delete_batch(
             batch, members = _held(batch_id)
             if batch is None:
                 raise DeleteRefused(f"unknown batch {batch_id}")
-            deletions = Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch_id})
-            begun = deletions.select_for_update(no_key=True).first()
+            begun = deletions().filter(of=batch_id).select_for_update(no_key=True).first()
             if begun is not None:
                 return begun if keep else _at_once(begun, actor, source, reason)
             if reason_against := delete_check.why_not(batch, members):
@@ -84,10 +84,7 @@ def delete_batch(
 def restore_batch(*, batch_id: int, actor: str, source: str, reason: str = "") -> None:
     """Take a batch out of the trash: nothing of it has gone. Raises `DeleteRefused`."""
     with store.atomic():
-        waiting = Operation.objects.select_for_update(no_key=True).filter(
-            action=ACTION, state="running", selection={"batch": batch_id}
-        )
-        operation = waiting.first()
+        operation = deletions().filter(of=batch_id).select_for_update(no_key=True).first()
         if operation is None or begins(operation) is None or operation.changed:
             raise DeleteRefused(f"batch {batch_id} is not in the trash")
         _end(operation, "cancelled")
@@ -109,13 +106,23 @@ def begins(operation: Operation) -> datetime | None:
 
 def deleted(batch: int) -> bool:
     """Whether a batch is in the trash, or is being removed."""
-    return Operation.objects.filter(action=ACTION, state="running", selection={"batch": batch}).exists()
+    return bool(deleted_of([batch]))
+
+
+def deleted_of(batches: Iterable[int]) -> set[int]:
+    """Those of the batches that are."""
+    return set(deletions().filter(of__in=list(batches)).values_list("of", flat=True))
+
+
+def deletions() -> "QuerySet[Any]":
+    """The deletions that wait or go on, each with the batch that it is `of`: a small set, by an index."""
+    running = Operation.objects.filter(action=ACTION, state="running")
+    return running.annotate(of=Cast(KT("selection__batch"), BigIntegerField()))
 
 
 def trashed() -> "QuerySet[Batch, int]":
     """The numbers of all batches that are in the trash or are being removed, and of their parts."""
-    deletions = Operation.objects.filter(action=ACTION, state="running")
-    of = deletions.annotate(of=Cast(KT("selection__batch"), BigIntegerField())).values("of")
+    of = deletions().values("of")
     # Apart, for each is found by an index; both conditions at once would have all batches read.
     parts = Batch.objects.filter(parent__in=of).values_list("pk", flat=True)
     return Batch.objects.filter(pk__in=of).values_list("pk", flat=True).union(parts, all=True)

@@ -18,7 +18,7 @@ from queues.domain.states import BatchState
 from queues.models import Batch, Operation, OperationItem
 from queues.selectors import trash
 from queues.selectors.batches import BatchCounts, batch_counts
-from queues.services import archived_round, audit, batch_pause, cancel, delete, delete_check
+from queues.services import audit, batch_pause, cancel, delete, delete_check
 from queues.services.selection import OperationRefused
 
 # Batches of one round.
@@ -214,7 +214,7 @@ def _family(number: int) -> list[int]:
 
 
 def _facts(named: Collection[int], counts: dict[int, BatchCounts]) -> dict[int, Facts]:
-    gone = archived_round.trashed(named)
+    gone = delete.deleted_of(named)
     return {
         batch.pk: Facts(
             state=BatchState(batch.state),

@@ -21,7 +21,7 @@ from queues.domain.operating import (
     why_not,
 )
 from queues.domain.states import BatchState, ChunkState, JobState
-from queues.models import Batch, Chunk, Operation
+from queues.models import Batch, Chunk
 from queues.selectors.clock import database_now
 from queues.selectors.expressions import UNENDED
 from queues.services import delete, operation_wish
@@ -111,12 +111,8 @@ def _counted(rows: "QuerySet[Any]", action: Action) -> tuple[int, dict[str, int]
         stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="").values_list("pk", flat=True)
         if numbers := list(stopping[:FLAWED]):
             flaws[STOPPING] = rows.filter(batch_id__in=numbers).count()
-    if action is Action.UNARCHIVE:
-        deletions = Operation.objects.filter(action=delete.ACTION, state="running").order_by("-pk")
-        gone = [selection["batch"] for selection in deletions.values_list("selection", flat=True)[:FLAWED]]
-        if gone:
-            members = Batch.objects.filter(Q(pk__in=gone) | Q(parent__in=gone)).exclude(state=BatchState.RUNNING)
-            flaws[IN_TRASH] = rows.filter(batch_id__in=list(members.values_list("pk", flat=True))).count()
+    if action is Action.UNARCHIVE and (numbers := list(delete.trashed()[:FLAWED])):
+        flaws[IN_TRASH] = rows.filter(batch_id__in=numbers).count()
     return min(total, most), {why: count for why, count in flaws.items() if count}, total <= most
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from monitoring.acting import MOST_PICKED
 from queues.models import ArchivedJob, AuditEntry, DeadLetter, Job, Queue
 from queues.selectors.archived_jobs import ArchivedQuery, archived_page, archived_total
 from queues.services import operate
@@ -172,6 +173,11 @@ def test_a_refused_restore_says_why(operator: Client) -> None:
     done = operator.post("/archive/restore/", {"job": job}, follow=True)
     assert "batch 999999 is not there any more" in done.content.decode()
     assert ArchivedJob.objects.filter(pk=job).exists()
+
+
+def test_more_jobs_picked_than_can_be_are_refused_not_cut(operator: Client) -> None:
+    asked = operator.post("/archive/restore/", {"job": range(1, MOST_PICKED + 2)}, follow=True)
+    assert f"job: {MOST_PICKED + 1} are picked, and at most {MOST_PICKED} can be at once" in asked.content.decode()
 
 
 def test_no_archived_job_is_picked(operator: Client) -> None:

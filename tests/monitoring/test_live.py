@@ -39,12 +39,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def close_left_connections(but: int = 0) -> None:
-    """Cut all connections to the test database but this one. The threads in which Channels and the hub read
-    end by themselves, and must not hold the database until then."""
+    """Cut all clients' connections to the test database but this one. The threads in which Channels and the hub read
+    end by themselves, and must not hold the database until then. Autovacuum is not ours to end, and gives way."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), %s)",
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+            " AND pid NOT IN (pg_backend_pid(), %s)",
             [but],
         )
 

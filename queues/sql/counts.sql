@@ -1,0 +1,2 @@
+-- Several counts in one row.
+SELECT {counts}

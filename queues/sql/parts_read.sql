@@ -1,0 +1,2 @@
+-- All rows of several parts.
+SELECT * FROM ({parts}) AS parts
