@@ -151,8 +151,17 @@ def batch_graph(ask: Ask) -> Context:
     found = ask.snapshot.once(("links", ask.batch_id), lambda: graph.links(ask.batch_id))
     if found is None:
         raise Gone(f"batch {ask.subject}")
-    sides = [(side[:NEIGHBOURS_SHOWN], len(side) - NEIGHBOURS_SHOWN) for side in (found.waits_for, found.followed_by)]
-    return {"line": line, "links": found, "before": sides[0], "after": sides[1]}
+    sides = [side[:NEIGHBOURS_SHOWN] for side in (found.waits_for, found.followed_by)]
+    known = ask.snapshot.once(
+        ("neighbours", ask.batch_id), lambda: batches.batch_rows([one.id for side in sides for one in side])
+    )
+    before, after = ([(one, known[one.id].standing) for one in side if one.id in known] for side in sides)
+    return {
+        "line": line,
+        "links": found,
+        "before": (before, len(found.waits_for) - NEIGHBOURS_SHOWN),
+        "after": (after, len(found.followed_by) - NEIGHBOURS_SHOWN),
+    }
 
 
 def batch_news(ask: Ask) -> Context:

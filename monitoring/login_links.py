@@ -6,9 +6,12 @@ log, no proxy log and no Referer; the page puts it into the form that is posted.
 
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.urls import reverse
@@ -21,6 +24,19 @@ if TYPE_CHECKING:
 
 LIFETIME = timedelta(minutes=15)
 FIRST_USER = "admin"
+USUAL_ADDRESS = "http://127.0.0.1:8000"
+
+
+def remember_address(base_url: str) -> None:
+    """Keep where the console of this home was last started, for links that are made later."""
+    _address_file().write_text(f"{base_url}\n", encoding="utf-8")
+
+
+def known_address() -> str:
+    """Where the console of this home was last started; where `up` starts it by itself, if that is not known."""
+    with suppress(OSError, UnicodeDecodeError):
+        return _address_file().read_text(encoding="utf-8").strip() or USUAL_ADDRESS
+    return USUAL_ADDRESS
 
 
 def create_login_link(base_url: str, username: str = "") -> str:
@@ -48,6 +64,10 @@ def consume_login_link(token: str) -> "User | None":
         return None
     user = link.select_related("user").get().user
     return user if user.is_active else None
+
+
+def _address_file() -> Path:
+    return Path(settings.HOME) / "console-address"
 
 
 def _hash(token: str) -> str:

@@ -27,6 +27,7 @@ SHAPES = {
     "cancelled": "slash",
     "trashed": "trash",
     "waiting": "ring",
+    "staged": "ring",
     "scheduled": "clock",
     "retrying": "retry",
     "held": "pause",
@@ -38,10 +39,13 @@ SHAPES = {
     "silent": "silent",
     "suspended": "pause",
     "stopped": "stop",
+    "stopping": "stop",
     "done": "check",
     "lost": "cross",
     "released": "left",
 }
+# States whose name is not the word for them.
+WORDS = {"staged": "waits for a stage"}
 DASH = "–"
 
 
@@ -221,7 +225,7 @@ def state(name: str, word: str = "") -> SafeString:
     """A state as shape and word."""
     name = str(name)
     shape = icon(SHAPES.get(name, "dot"))
-    return format_html('<span class="state is-{}">{}<span>{}</span></span>', name, shape, word or name)
+    return format_html('<span class="state is-{}">{}<span>{}</span></span>', name, shape, word or WORDS.get(name, name))
 
 
 @register.simple_tag(takes_context=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Q, QuerySet
 
 from queues.domain.states import BatchState
-from queues.models import Batch, BatchLink
+from queues.models import Batch
 from queues.selectors.batch_trash import IN_TRASH
-from queues.selectors.batches import BatchRow, read_rows
+from queues.selectors.batches import BEFORE_IT, BatchRow, read_rows
 from queues.selectors.counting import capped
 from queues.selectors.figures import queue_id
 
@@ -50,11 +50,10 @@ class BatchPage:
     older: int | None
 
 
-_BEFORE = BatchLink.objects.filter(after=OuterRef("pk"), before__state=BatchState.RUNNING)
 _STANDS = {
     "open": Q(sealed_at=None),
     "paused": Q(paused_at__isnull=False),
-    "waiting": Q(Exists(_BEFORE)),
+    "waiting": Q(Exists(BEFORE_IT)),
     "pending": Q(queued_at=None, sealed_at__isnull=False),
 }
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 
 from queues.domain.rates import success_rate
 from queues.domain.states import BatchState, ChunkState, HeldWhy
-from queues.models import Batch, Chunk
+from queues.models import Batch, BatchLink, Chunk
 from queues.selectors.expressions import UNENDED
 
 PARTS_SHOWN = 200
@@ -17,7 +17,7 @@ PARTS_SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
-    """One batch as it was submitted, and how far its life has come."""
+    """One batch as it was submitted, and how far its life has come. `staged`: a batch before it goes on."""
 
     id: int
     name: str
@@ -37,6 +37,22 @@ class BatchRow:
     started_at: datetime | None
     finished_at: datetime | None
     paused_at: datetime | None
+    staged: bool
+
+    @property
+    def standing(self) -> str:
+        """In a word: its state, or what keeps a batch that has not ended from running."""
+        if self.state is not BatchState.RUNNING:
+            return self.state
+        if self.stop_reason:
+            return "stopping"
+        if self.paused_at is not None:
+            return "paused"
+        if self.sealed_at is None:
+            return "open"
+        if self.staged:
+            return "staged"
+        return "running" if self.started_at is not None else "pending" if self.queued_at is None else "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,8 @@ class BatchCounts:
         return self.total - self.unended
 
 
+# What goes on before a batch.
+BEFORE_IT = BatchLink.objects.filter(after=OuterRef("pk"), before__state=BatchState.RUNNING)
 _ROW = [field.name for field in fields(BatchRow)]
 
 
@@ -164,7 +182,8 @@ def _chunk_counts(ids: Collection[int]) -> dict[int, BatchCounts]:
 def read_rows(found: QuerySet[Batch]) -> list[BatchRow]:
     """The rows of a query, in its order."""
     names = ["queue_name" if name == "queue" else name for name in _ROW]
-    values: Iterable[tuple[Any, ...]] = found.annotate(queue_name=F("queue__name")).values_list(*names)
+    told = found.annotate(queue_name=F("queue__name"), staged=Exists(BEFORE_IT))
+    values: Iterable[tuple[Any, ...]] = told.values_list(*names)
     return [_row(dict(zip(_ROW, value, strict=True))) for value in values]
 
 

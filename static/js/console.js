@@ -176,6 +176,11 @@
   for (const button of all("[data-close]")) button.hidden = false;
   // Good news leaves by itself; bad news waits to be read.
   for (const toast of all(".toast.is-success, .toast.is-info")) setTimeout(() => toast.remove(), $("[data-undo]", toast) ? 30000 : 8000);
+  // Where the pages or the tabs need more room than there is, the one that is open is in sight.
+  for (const here of all(".rail [aria-current], .tabs [aria-current]")) {
+    const row = here.parentElement;
+    row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }
   showTimes();
   showIntervals();
   showNews();

@@ -5,6 +5,8 @@ import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from monitoring.login_links import consume_login_link, create_login_link
+from monitoring.login_links import consume_login_link, create_login_link, remember_address
 from monitoring.models import LoginLink
 
 BASE = "http://127.0.0.1:8000"
@@ -121,3 +123,15 @@ def test_links_long_past_are_removed() -> None:
     LoginLink.objects.update(expires_at=timezone.now() - timedelta(hours=1))
     create_login_link(BASE)
     assert LoginLink.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_link_leads_to_where_the_console_was_started(settings: Any, tmp_path: Path) -> None:
+    settings.HOME = tmp_path
+    out = io.StringIO()
+    call_command("loginlink", stdout=out)
+    assert out.getvalue().startswith(f"{BASE}/login/link/#")
+    remember_address("http://127.0.0.1:8123")
+    again = io.StringIO()
+    call_command("loginlink", stdout=again)
+    assert again.getvalue().startswith("http://127.0.0.1:8123/login/link/#")

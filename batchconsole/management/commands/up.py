@@ -111,13 +111,14 @@ class Command(BaseCommand):
             time.sleep(TICK)
 
     def _welcome(self, address: Address, demo: bool) -> None:
-        from monitoring.login_links import create_login_link
+        from monitoring.login_links import create_login_link, remember_address
 
         if demo:
             from batchconsole.demo import start_demo
 
             with self.terminal.step("Filling the queues with a demonstration"):
                 start_demo()
+        remember_address(address.url)
         self.terminal.say(f"Console:  {address.url}", style="bold")
         self.terminal.say(f"Log in:   {create_login_link(address.url)}")
         self.terminal.say("          (once, within 15 minutes; `manage.py loginlink` makes another)")

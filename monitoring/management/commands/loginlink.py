@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from monitoring.login_links import LIFETIME, create_login_link
+from monitoring.login_links import LIFETIME, create_login_link, known_address
 
 
 class Command(BaseCommand):
@@ -15,13 +15,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The address and the user."""
-        parser.add_argument("--base-url", default="http://127.0.0.1:8000", help="where the console is")
+        parser.add_argument("--base-url", default="", help="where the console is (default: where `up` started it)")
         parser.add_argument("--user", default="", help="whom to sign in (default: the first superuser)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the link and print it alone, so that it can be piped."""
         try:
-            link = create_login_link(options["base_url"], options["user"])
+            link = create_login_link(options["base_url"] or known_address(), options["user"])
         except LookupError as error:
             raise CommandError(error.args[0]) from None
         self.stdout.write(link)
