@@ -119,9 +119,9 @@ urlpatterns = [
     path("search/", search.search, name="search"),
     path("panels/<slug:name>/", panel.panel, name="panel"),
     path("help/", help.help_page, name="help"),
-    path("login/", SignIn.as_view(), name="login"),
+    path("login/", SignIn.as_view(http_method_names=["get", "head", "post"]), name="login"),
     path("login/link/", login.login_link, name="login-link"),
-    path("logout/", LogoutView.as_view(), name="logout"),
+    path("logout/", LogoutView.as_view(http_method_names=["post"]), name="logout"),
     path(
         "favicon.ico", RedirectView.as_view(url=staticfiles_storage.url("img/icon.svg"), permanent=True), name="favicon"
     ),

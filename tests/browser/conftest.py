@@ -35,6 +35,12 @@ WIDE = {"width": 2560, "height": 1300}
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
 # The colour in which a change is shown is that of the theme in which it came.
 SETTLED = "Promise.allSettled(document.getAnimations().map((animation) => animation.finished)).then(() => {})"
+# What reaches out of the page, the innermost of it: for those who have to mend it.
+WIDEST = """
+[...document.querySelectorAll("body *")]
+  .filter((node) => node.getBoundingClientRect().right > innerWidth + 1 && !node.closest(".scroll, .rail, .tabs"))
+  .slice(-4).map((node) => node.outerHTML.slice(0, 160))
+"""
 # Collected in every page: what the Content-Security-Policy has stopped.
 WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", (event) => {
@@ -163,7 +169,9 @@ class Visit:
             self.page.emulate_media(color_scheme="light")
         for size in (NARROW, WIDE, USUAL):
             self.page.set_viewport_size(size)
-            assert self.page.evaluate("document.documentElement.scrollWidth") <= size["width"], f"{what} at {size}"
+            assert self.page.evaluate("document.documentElement.scrollWidth") <= size["width"], (
+                f"{what} at {size}: {self.page.evaluate(WIDEST)}"
+            )
 
     def live(self) -> None:
         """Wait until figures flow."""

@@ -13,7 +13,12 @@ from monitoring.ranges import RANGES
 from monitoring.snapshot import SHARED
 from monitoring.totals import TOTALS
 
-ROLES = {"stranger": [], "viewer": ["view_console"], "operator": ["view_console", "operate"]}
+ROLES = {
+    "stranger": [],
+    "viewer": ["view_console"],
+    "operator": ["view_console", "operate"],
+    "administrator": ["view_console", "operate", "empty_trash"],
+}
 
 
 @pytest.fixture(autouse=True)

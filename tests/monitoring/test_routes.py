@@ -8,18 +8,20 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from queues.models import Batch, DeadLetter
+from monitoring.views import act
+from queues.models import Batch, DeadLetter, Operation
 from queues.services import operate
 from queues.services.recurring import recurring
 from tests.monitoring.worlds import a_worker, ran_batch, waiting_batch
 
-ROLES = ("nobody", "stranger", "viewer", "operator")
+ROLES = ("nobody", "stranger", "viewer", "operator", "administrator")
 LOGIN, NO, OK, GONE = 302, 403, 200, 405
 # Each question that makes something has its own.
 TOKEN = re.compile(r"form=[0-9a-f]{32}")
 WORKER = "11111111-2222-4333-8444-555555555555"
 
-# route: for GET and for POST the answer to nobody, stranger, viewer, operator.
+# route: for GET and for POST the answer to nobody, stranger, viewer, operator; an administrator gets what an operator
+# gets, unless it is said.
 PAGE = ((LOGIN, NO, OK, OK), (GONE, GONE, GONE, GONE))
 DEED = ((LOGIN, NO, NO, OK), (LOGIN, NO, NO, 302))
 # Who asks gets a question of his own, with its token in the address: however often it is answered, one batch is made.
@@ -99,6 +101,20 @@ TABLE = {
 }
 
 
+# One route for all that can be done with many jobs: each action has a row too.
+ACTIONS = {
+    **dict.fromkeys(("retry", "cancel", "delete", "restore", "priority", "queue", "unarchive"), DEED),
+    "empty": ((LOGIN, NO, NO, NO, OK), (LOGIN, NO, NO, NO, 302)),
+}
+# What no page answers to. The file that a pointer leads to is the same for all methods.
+UNKNOWN_METHODS = ("put", "delete", "patch", "options", "trace")
+
+
+def expected(row: tuple[int, ...], role: str) -> int:
+    """What a row says for a role."""
+    return row[min(ROLES.index(role), len(row) - 1)]
+
+
 def routes(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
     for pattern in patterns:
         if isinstance(pattern, URLPattern):
@@ -156,13 +172,12 @@ def test_the_answer_fits_the_role(name: str, role: str, signed_in: Callable[[str
     batch = waiting_batch(1)
     a_worker(id=WORKER)
     letter = DeadLetter.objects.get()
-    client, place = signed_in(role), ROLES.index(role)
-    url = address(name, batch, letter)
-    for method, expected in zip(("get", "post"), TABLE[name], strict=True):
+    client, url = signed_in(role), address(name, batch, letter)
+    for method, row in zip(("get", "post"), TABLE[name], strict=True):
         response = getattr(client, method)(url, **({"data": {"job": letter.pk}} if method == "post" else {}))
-        assert response.status_code == expected[place], (method, url)
+        assert response.status_code == expected(row, role), (method, url)
         assert response["Content-Security-Policy"].startswith("default-src 'none'")
-        if expected[place] == LOGIN and name not in ("login", "logout") and role == "nobody":
+        if expected(row, role) == LOGIN and name not in ("login", "logout") and role == "nobody":
             assert response["Location"].startswith("/login/")
 
 
@@ -200,8 +215,31 @@ def test_a_fragment_request_is_not_sent_to_the_sign_in_page() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("method", ["put", "delete", "patch"])
-def test_other_methods_are_not_known(method: str, signed_in: Callable[[str], Client]) -> None:
-    client = signed_in("operator")
-    for url in ("/", "/batches/", "/dead-letters/", "/dead-letters/retry/", "/panels/tiles/"):
-        assert getattr(client, method)(url).status_code == 405
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_each_action_on_many_jobs_fits_the_role(action: str, role: str, signed_in: Callable[[str], Client]) -> None:
+    ran_batch(die=1)
+    letter = DeadLetter.objects.get()
+    client, url = signed_in(role), f"/operations/new/{action}/?job={letter.pk}"
+    assert client.get(url).status_code == expected(ACTIONS[action][0], role)
+    before = Operation.objects.count()
+    assert client.post(url, {"job": letter.pk, "to": "high"}).status_code == expected(ACTIONS[action][1], role)
+    if expected(ACTIONS[action][1], role) == NO or role == "nobody":
+        assert Operation.objects.count() == before
+
+
+def test_every_action_has_a_row() -> None:
+    assert set(ACTIONS) == act.PAGES
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [name for name in TABLE if name != "favicon"])
+def test_other_methods_are_not_known(name: str, signed_in: Callable[[str], Client]) -> None:
+    ran_batch(die=1)
+    batch = waiting_batch(1)
+    a_worker(id=WORKER)
+    # Those who are signed in are sent on from the sign-in form, whatever they send.
+    client = signed_in("nobody" if name == "login" else "administrator")
+    url = address(name, batch, DeadLetter.objects.get())
+    answers = {method: getattr(client, method)(url).status_code for method in UNKNOWN_METHODS}
+    assert answers == dict.fromkeys(UNKNOWN_METHODS, GONE)
