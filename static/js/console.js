@@ -16,7 +16,7 @@
   }
 
   // Times -------------------------------------------------------------------------------------------------
-  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
   const inUtc = () => root.dataset.zone === "utc";
   const utc = (iso, form) => `${form === "clock" ? iso.slice(11, 16) : iso.slice(0, 19).replace("T", " ")} UTC`;

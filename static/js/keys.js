@@ -20,14 +20,16 @@
   }
 
   // Copying -------------------------------------------------------------------------------------------------
-  async function copyLink() {
+  async function copyText(text, done, otherwise = "The browser does not let it be copied: select it.") {
     try {
-      await navigator.clipboard.writeText(location.href);
-      say("The link to this page is copied.");
+      await navigator.clipboard.writeText(text);
+      say(done);
     } catch {
-      say("The browser does not let the link be copied: take it from the address bar.");
+      say(otherwise);
     }
   }
+  const copyLink = () =>
+    copyText(location.href, "The link to this page is copied.", "The browser does not let the link be copied: take it from the address bar.");
   async function copyFrom(address) {
     try {
       const answer = await fetch(address);
@@ -41,6 +43,8 @@
   document.addEventListener("click", (event) => {
     const copied = event.target.closest("[data-copy]");
     if (copied) copyFrom(copied.dataset.copy);
+    const shown = event.target.closest("[data-copy-shown]");
+    if (shown) copyText(shown.parentElement.querySelector("pre").textContent, "The command is copied.");
   });
   // A number that is shown in groups is copied as its digits; what was stored is copied as it is.
   document.addEventListener("copy", (event) => {

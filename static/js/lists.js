@@ -77,9 +77,13 @@
     if (word) word.textContent = text;
     $("#announce").textContent = text;
   }
+  // Of the page's own thing, where it is about one; a row or a selection comes first.
+  const ofPage = (name) => $(`main :is(.page-head, .action-bar) [data-deed="${name}"]`);
   function deed(name) {
     const picked = everything?.checked || boxes().some((box) => box.checked);
     const row = current();
+    const own = !picked && !(row && boxOf(row)) && ofPage(name);
+    if (own) return own.click();
     const place = picked ? $(".list-bar") : row;
     const button = place && $(`[data-deed="${name}"]`, place);
     if (button) button.click();
@@ -87,7 +91,7 @@
     else if (place) say(picked ? `Nothing here can be ${PAST[name]}` : `This one cannot be ${PAST[name]}`);
     else if (rows().length) say("Go to a row with j and k first");
   }
-  const PAST = { retry: "retried", cancel: "cancelled", delete: "deleted" };
+  const PAST = { retry: "retried", cancel: "cancelled", delete: "deleted", edit: "changed" };
 
   // How lists are shown -------------------------------------------------------------------------------------
   function keep(name, value) {
@@ -131,6 +135,7 @@
     r: () => deed("retry"),
     c: () => deed("cancel"),
     d: () => deed("delete"),
+    e: () => deed("edit"),
   };
 
   document.addEventListener("keydown", (event) => {
@@ -143,7 +148,7 @@
       $("[data-open]", event.target.closest("[data-row]"))?.click();
       return;
     }
-    const act = rows().length && Object.hasOwn(KEYS, event.key) && KEYS[event.key];
+    const act = (rows().length || $("main [data-deed]")) && Object.hasOwn(KEYS, event.key) && KEYS[event.key];
     if (act) { event.preventDefault(); act(); }
   });
   document.addEventListener("click", (event) => {

@@ -15,9 +15,9 @@ from tests.queues.working import make_queue
 Come = Callable[..., Visit]
 QUEUE = "import-of-the-customers-of-a-company-with-a-very-long-name.eu"
 BATCH = "Import of a very long customer name that goes on and on, 2026-11-30 (third try, after the disk was full)"
-WIDTHS = (320, 360, 768, 1024, 1280, 1440, 2560)
+WIDTHS = (320, 360, 768, 861, 1024, 1280, 1440, 2560)
 # From this width on a list shows all of its columns.
-WHOLE = 1280
+WHOLE = 1024
 PAGES = ("/", "/batches/", "/jobs/", "/jobs/?state=dead", "/queues/", "/workers/", "/runs/", "/dead-letters/")
 CUT = """
 [...document.querySelectorAll("main .scroll")]
