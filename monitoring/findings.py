@@ -144,12 +144,14 @@ def _letters(line: QueueLine) -> str:
 def _paused(snapshot: Snapshot) -> Iterator[Finding]:
     for line in snapshot.queues:
         pause, name = line.figures.pause, line.figures.name
-        if pause is None or snapshot.now - pause.since < PAUSED_LONG:
+        if pause is None:
             continue
         since = snapshot.now - pause.since
+        if since < PAUSED_LONG and not line.waiting:
+            continue
         by = f" by {first_line(pause.by, 60)}" if pause.by else ""
         text = f"paused{by} for {span(since)}, and {line.waiting:,} jobs wait in it"
-        grade = Grade.WARNING if line.waiting else Grade.NOTICE
+        grade = Grade.WARNING if line.waiting and since >= PAUSED_LONG else Grade.NOTICE
         action = Action("Resume", url=reverse("queue-resume", args=[name]), operate=True)
         yield Finding("paused", grade, f"queue {name}", text, action, weight=line.waiting, since=since)
 

@@ -22,6 +22,8 @@ OLDEST = 10.0
 # How long a verdict counts for those who watch, and for a page that is only loaded.
 PATIENCE, KEPT = timedelta(seconds=10), timedelta(seconds=60)
 NAME = "frame"
+# The worst first, as a verdict counts them.
+GRADES = (Grade.PROBLEM, Grade.WARNING, Grade.NOTICE)
 # How often a page may be told what is new: seconds, as the page asks the socket.
 PACES = (("1", "Live"), ("2", "Every 2 s"), ("5", "Every 5 s"), ("15", "Every 15 s"), ("0", "Paused"))
 
@@ -53,16 +55,17 @@ class Verdict:
     at: datetime
     problems: int
     warnings: int
+    notices: int
 
     @property
     def grade(self) -> str:
         """The worst of it."""
-        return "problem" if self.problems else "warning" if self.warnings else "well"
+        return "problem" if self.problems else "warning" if self.warnings else "notice" if self.notices else "well"
 
     @property
     def words(self) -> str:
         """For the reader."""
-        parts = [(self.problems, "problem"), (self.warnings, "warning")]
+        parts = [(self.problems, "problem"), (self.warnings, "warning"), (self.notices, "notice")]
         return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in parts if count) or "all well"
 
 
@@ -77,9 +80,8 @@ class Health:
         self._last: Verdict | None = None
 
     def note(self, found: list[Finding], now: datetime) -> Verdict:
-        """Remember what was found: that something waits for its turn is none of it."""
-        problems, warnings = (sum(one.grade is grade for one in found) for grade in (Grade.PROBLEM, Grade.WARNING))
-        self._last = Verdict(now, problems, warnings)
+        """Remember how much was found of each grade."""
+        self._last = Verdict(now, *(sum(one.grade is grade for one in found) for grade in GRADES))
         return self._last
 
     def last(self, now: datetime, within: timedelta = KEPT) -> Verdict | None:

@@ -82,7 +82,7 @@ def test_what_can_be_said_of_a_job_that_is_gone(operator: Client) -> None:
     Job.objects.all().delete()
     response = operator.get(f"/jobs/{dead}/")
     assert response.status_code == 404
-    assert f"job {dead} was removed by eve at" in response.content.decode()
+    assert f"Job {dead} was removed by eve at" in response.content.decode()
     newest = enqueue("tested.do", {})
     assert newest is not None
     assert gone(dead + 1) == f"job {dead + 1} of batch {batch.pk} was purged when its time in the archive was over"

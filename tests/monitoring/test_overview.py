@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from monitoring import moments, overview_panels, panels, standing
+from monitoring.attention import Grade
 from monitoring.findings import gather
 from monitoring.history import History
 from monitoring.minutes import WINDOWS
@@ -198,13 +199,20 @@ def test_deaths_that_rise_are_a_problem_and_others_a_notice() -> None:
 def test_a_pause_is_forgotten_after_an_hour() -> None:
     waiting_batch(5)
     pause_queue(name="tested", actor="maria", source="api", reason="moving house")
-    assert found("paused") == []
+    assert [one.grade for one in found("paused")] == [Grade.NOTICE]
     Queue.objects.update(paused_at=timezone.now() - timedelta(hours=3))
     (one,) = found("paused")
+    assert one.grade is Grade.WARNING
     assert one.text == "paused by maria for 3 hours, and 5 jobs wait in it"
     # A viewer is told, an operator is offered the way out.
     assert "/queues/tested/resume/" in shown("attention", operate=True)
     assert "/queues/tested/resume/" not in shown("attention")
+
+
+def test_a_short_pause_that_holds_nobody_up_is_no_news() -> None:
+    make_queue()
+    pause_queue(name="tested", actor="maria", source="api", reason="moving house")
+    assert found("paused") == []
 
 
 def test_a_worker_that_fell_silent_is_named() -> None:
