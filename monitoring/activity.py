@@ -13,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from monitoring import filters, job_filters, limits, panels
 from monitoring.panels import NEWS, Ask, Context, Panel
 from monitoring.query_text import Language, Qualifier
+from monitoring.texts import cell
 from queues.selectors import activity, clock, timeline
 
 KNOWN = ("actor", "action", "source", "target", "since", "until")
@@ -26,8 +27,6 @@ PIECE = 1_000
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _SORTED = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 COLUMNS = ("at", "actor", "source", "action", "target", "reason", "outcome")
-# A spreadsheet takes what begins so for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 UUID_TEXT = re.compile(r"\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\)\Z", re.ASCII)
 NUMBERED = re.compile(r"(batch|job|operation) (\d{1,18})\b", re.ASCII)
 QUEUE_DEEDS = ("pause queue", "resume queue", "change queue", "create queue")
@@ -167,7 +166,7 @@ def _line(entry: activity.Entry) -> str:
 def _cells(entry: activity.Entry) -> list[str]:
     """A row of a table; cells that a spreadsheet would take for formulas are quoted."""
     values = (*_values(entry), _SORTED.encode(entry.outcome))
-    return [f"'{value}" if value.startswith(FORMULA) else value for value in values]
+    return [cell(value) for value in values]
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from monitoring import limits
-from monitoring.activity import FORMULA
+from monitoring.texts import cell
 from queues.collect import result_texts
 from queues.selectors import clock
 from queues.selectors.batch_jobs import JobError, batch_errors
@@ -64,9 +64,7 @@ def _error_json(error: JobError) -> str:
 
 
 def _error_csv(error: JobError) -> str:
-    # A spreadsheet would take some beginnings for a formula.
-    cells = [f"'{text}" if text.startswith(FORMULA) else text for text in map(str, _values(error))]
-    return _csv([cells])
+    return _csv([[cell(str(value)) for value in _values(error)]])
 
 
 def _csv(rows: list[list[str]]) -> str:

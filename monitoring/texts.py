@@ -18,6 +18,9 @@ PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
 # A time as our own sentences write it.
 TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC)")
 INDENT = "  "
+# What begins a formula in a spreadsheet, in half and full width; and what begins another cell or row there.
+FORMULA = tuple("=+-@＝＋－＠")
+BREAKS = ("\t", "\r", "\n")
 OPENING, CLOSING = ("{", "["), ("}", "]")
 DEEPEST = 64
 
@@ -34,6 +37,13 @@ def visible(text: str) -> str:
     """The text without terminal codes, and with each unseen character spelled out."""
     plain = ANSI.sub("", text.replace("\r\n", "\n"))
     return UNSEEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", plain)
+
+
+def cell(text: str) -> str:
+    """A cell of a table that is sent as CSV. What a spreadsheet could take for a formula is quoted, also where white
+    space comes before it."""
+    beginning = text.lstrip()[:1]
+    return f"'{text}" if text[:1] in BREAKS or beginning in FORMULA else text
 
 
 def shorten(text: str, length: int) -> str:

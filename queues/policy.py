@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # Beyond this the database's arithmetic with times would overflow.
 MOST_SECONDS = 100 * 366 * 86_400.0
+# Jobs a second that a limit can mean: one in eleven days, and more than any machine does. Beyond it the database's
+# arithmetic would overflow at each claim and enqueue.
+LEAST_RATE, MOST_RATE = 1e-6, 1e9
 # As many payload bytes as one run takes, see `services.claim`.
 MOST_BYTES = 16 * 1024 * 1024
 _SECONDS = (
@@ -35,7 +38,12 @@ def flaws(queue: "Queue") -> dict[str, str]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # of an integer with hundreds of digits
+        return math.copysign(math.inf, value)
 
 
 def _times(queue: "Queue") -> Iterator[tuple[str, str]]:
@@ -88,8 +96,8 @@ def _flush(queue: "Queue") -> Iterator[tuple[str, str]]:
 def _rate(queue: "Queue") -> Iterator[tuple[str, str]]:
     for field in ("rate_limit", "rate_burst", "enqueue_rate", "enqueue_burst"):
         value = _number(getattr(queue, field))
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            yield field, "above 0; empty is none"
+        if value is not None and not LEAST_RATE <= value <= MOST_RATE:
+            yield field, f"from {LEAST_RATE:f} to {MOST_RATE:,.0f}; empty is none"
     if queue.rate_burst is not None and queue.rate_limit is None:
         yield "rate_burst", "says nothing without a rate_limit"
     if queue.enqueue_burst is not None and queue.enqueue_rate is None:

@@ -22,7 +22,7 @@ from queues import handlers
 from queues.domain.states import FailureMode, Priority
 from queues.selectors import batches, figures
 from queues.services.enqueue import EnqueueError, EnqueueLimited
-from queues.services.feed import metadata_text
+from queues.services.feed import check_key, metadata_text, parse_priority, parse_run_at
 from queues.services.feeds import FORMATS, format_of
 from queues.services.lanes import find_lane
 from queues.services.submit import resolve, submit
@@ -104,7 +104,13 @@ def _size(stream: BinaryIO) -> int:
 
 def options_of(given: Mapping[str, str]) -> dict[str, Any]:
     """What the form asks for, beside the jobs: as a document keeps it. Raises `EnqueueError`."""
-    run_at = _run_at(given.get("run_at", "").strip())
+    run_at, key = _run_at(given.get("run_at", "").strip()), storable(given.get("key", "")) or None
+    # What the enqueue would refuse is said before the file is kept and looked through.
+    parse_run_at(run_at)
+    if given.get("priority"):
+        parse_priority(given["priority"])
+    if key:
+        check_key(key, "idempotency key")
     return {
         "target": storable(given.get("target", "")),
         "handler": storable(given.get("handler", "")),
@@ -114,7 +120,7 @@ def options_of(given: Mapping[str, str]) -> dict[str, Any]:
         "split": given.get("split") == "on",
         "run_at": run_at.isoformat() if run_at else None,
         "metadata": _metadata(given.get("metadata", "")),
-        "idempotency_key": storable(given.get("key", "")) or None,
+        "idempotency_key": key,
     }
 
 
@@ -145,7 +151,11 @@ def _metadata(text: str) -> dict[str, Any]:
     pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
     if bad := next((key for key, equals, _value in pairs if not equals or not key.strip()), None):
         raise EnqueueError(f"metadata: {bad!r:.60} is not key=value, as tenant=acme, nor a JSON object")
-    given = {key.strip(): value.strip() for key, _equals, value in pairs}
+    given: dict[str, Any] = {}
+    for key, _equals, value in pairs:
+        if key.strip() in given:
+            raise EnqueueError(f"metadata: {key.strip()!r:.60} stands there twice")
+        given[key.strip()] = value.strip()
     metadata_text(given)
     return given
 

@@ -35,6 +35,8 @@ class Feed:
         self._offsets = array("Q", [1])
         self.bytes_read = 0
         self.lines = 0
+        # The line in which the row that is read has begun.
+        self._began = 1
 
     def payloads(self) -> Iterator[Any]:
         """Each job's payload. Raises `EnqueueError`, which names the line."""
@@ -83,31 +85,37 @@ class Feed:
         csv.field_size_limit(DEFAULT_RULES.max_bytes)
         rows = csv.reader(self._text_lines(), strict=True)
         header: list[str] | None = None
-        place, began = 0, 1
+        place = 0
         for row in self._csv_rows(rows):
             if header is None:
-                self.header = header = _header(row, began)
+                self.header = header = _header(row, self._began)
             elif row:
                 if len(row) != len(header):
-                    self._bad(began, f"{len(row)} fields, but the header has {len(header)}")
+                    self._bad(self._began, f"{len(row)} fields, but the header has {len(header)}")
                 else:
-                    self._starts(place, began)
+                    self._starts(place, self._began)
                     place += 1
                     yield dict(zip(header, row, strict=True))
-            began = self.lines + 1
 
     def _csv_rows(self, rows: Iterable[list[str]]) -> Iterator[list[str]]:
         found = iter(rows)
         while True:
+            self._began = self.lines + 1
             try:
                 row = next(found)
             except StopIteration:
                 return
             except csv.Error as error:
                 # The reader begins anew with the next line.
-                self._bad(self.lines, str(error))
+                self._bad(self._began, f"{error}{self._swallowed()}")
             else:
                 yield row
+
+    def _swallowed(self) -> str:
+        """What a row that cannot be read has taken along."""
+        if self.lines <= self._began:
+            return ""
+        return f"; the row goes on to line {self.lines}: perhaps a quotation mark is not closed"
 
 
 def _header(row: list[str], line: int) -> list[str]:

@@ -1,6 +1,7 @@
 """A new batch from a file: all of it or nothing, and a word on the line that is wrong."""
 
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -197,3 +198,20 @@ def test_the_form_of_a_new_batch_like_another(operator: Client) -> None:
     assert "<option selected>uploads</option>" in text and 'value="prices.jsonl"' in text
     assert '<option value="fail_fast" selected>' in text and "&quot;tenant&quot;: &quot;acme&quot;" in text
     assert operator.get(reverse("new-batch"), {"like": "x" * 30}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"key": "k" * 201}, "idempotency key: a unique key is text of 1 to 200 characters"),
+        ({"priority": "zz"}, "priority: 'zz' is not one of"),
+        ({"metadata": "tenant=acme\ntenant=other"}, "metadata: 'tenant' stands there twice"),
+    ],
+)
+def test_what_the_enqueue_would_refuse_is_refused_before_the_preview(
+    given: dict[str, str], words: str, operator: Client
+) -> None:
+    status, answer = post(operator, b'{"n": 1}', step="preview", **given)
+    assert status == 422
+    assert words in unescape(answer)
+    assert not Batch.objects.exists()

@@ -146,7 +146,13 @@ REFUSED: list[tuple[str, bytes, str, str]] = [
     ("same column twice", b"a,b,a\n1,2,3\n", "csv", "line 1: the header has the column 'a' twice"),
     ("column without a name", b"a,,b\n1,2,3\n", "csv", "line 1: the header has a column without a name"),
     ("quote in a field", b'a\n"x"y\n', "csv", "line 2: "),
-    ("quote that never ends", b'a\n1\n"x\ny\n', "csv", "line 4: "),
+    (
+        "quote that never ends",
+        b'a\n1\n"x\ny\n',
+        "csv",
+        "line 3: unexpected end of data; the row goes on to line 4: perhaps",
+    ),
+    ("row after one that cannot be read", b'a,b\n"x"y,1\n1\n', "csv", "line 2: "),
     ("field too large", b'a\n"' + (b"x" * 1000 + b"\n") * 1100 + b'"\n', "csv", "field larger than"),
     ("NUL in csv", b"a\n1\n\x00\n", "csv", "line 3: "),
 ]
