@@ -69,8 +69,9 @@ class Wanted:
     @property
     def selection(self) -> dict[str, Any]:
         """As the service takes it; empty when nothing was picked."""
+        bounds = {"until": self.until.isoformat()} if self.until else {}
         if self.job_ids:
-            return {"job_ids": self.job_ids}
+            return {"job_ids": self.job_ids, **bounds}
         if self.operation:
             return {"state": "trashed", "operation": self.operation}
         found: dict[str, Any] = {_NAMES[name]: self.chosen[name] for name in _NAMES if name in self.chosen}
@@ -84,7 +85,6 @@ class Wanted:
             found["before"] = before.isoformat()
         if not found and not self.everything:
             return {}
-        bounds = {"until": self.until.isoformat()} if self.until else {}
         return {**found, **({} if found else {"all": True}), "state": self.state, **bounds} | (
             {"top": self.top} if self.top is not None else {}
         )
@@ -97,11 +97,11 @@ class Wanted:
     @property
     def fields(self) -> list[tuple[str, str]]:
         """As a form sends it back, with the bounds of the question."""
+        bounds = [("until", filters.seal(self.until))] if self.until else []
         if self.job_ids:
-            return [("job", str(job_id)) for job_id in self.job_ids]
+            return [("job", str(job_id)) for job_id in self.job_ids] + bounds
         if self.operation:
             return [("operation", str(self.operation))]
-        bounds = [("until", filters.seal(self.until))] if self.until else []
         return [("all", "1"), *self.chosen.items(), *bounds, *([("top", str(self.top))] if self.top else [])]
 
     @property
@@ -166,7 +166,7 @@ def wanted(action: Action, values: Any) -> Wanted:
         everything="state" in chosen,
         operation=operation,
         to=filters.bounded(values.get("to", "")),
-        until=filters.unseal(values.get("until", "")) if not named else None,
+        until=filters.unseal(values.get("until", "")),
         top=filters.whole_number(values.get("top", "")) if not named else None,
     )
 

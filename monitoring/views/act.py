@@ -43,7 +43,7 @@ def act(request: HttpRequest, action: Action, *, otherwise: str, nothing: str = 
     except filters.Unclear as error:
         messages.error(request, f"{error} Nothing was changed.")
         return redirect(back(request, otherwise))
-    if not wanted.job_ids and not wanted.operation and not (posted and wanted.until):
+    if not wanted.operation and not (posted and wanted.until):
         # From here on this is what is meant: what appears while the question is read was not asked for.
         wanted = replace(wanted, until=clock.database_now(), top=None)
     if not wanted.selection:
@@ -65,7 +65,7 @@ def _preview(wanted: Wanted) -> Preview:
 
 
 def _answer(request: HttpRequest, wanted: Wanted, found: Preview, *, otherwise: str) -> HttpResponse:
-    if wanted.until and wanted.top is None:
+    if wanted.until and wanted.top is None and not wanted.job_ids:
         wanted = replace(wanted, top=found.selection.get("top"))
     question = _question(wanted, found)
     if request.method != "POST":

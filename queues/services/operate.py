@@ -18,6 +18,7 @@ from queues.domain.batch_deeds import DONE as BATCHES_DONE
 from queues.domain.batch_deeds import BatchAction
 from queues.domain.operating import DEEDS, Action
 from queues.models import AuditEntry, DeadLetter, Operation, OperationItem
+from queues.selectors.clock import database_now
 from queues.services import archived_round, audit, delete, finish, operate_batches
 from queues.services.operation_round import DONE as JOBS_DONE
 from queues.services.operation_round import Round
@@ -92,6 +93,8 @@ def begin(
 ) -> Operation:
     """Freeze a selection and note who wants what with it; the rounds are still to be done."""
     verb, settled = parse(action, options)
+    # What happens from now on was not seen by whoever asks: the rounds, which may come much later, know this bound.
+    selection = {"until": database_now().isoformat(), **selection}
     deed = DEEDS[verb]
     meant = select(verb, selection)
     with transaction.atomic():
@@ -140,7 +143,7 @@ def undo(*, operation_id: int, actor: str, source: str, reason: str = "") -> Ope
             if found.action not in UNDOABLE:
                 raise OperationRefused("only a deletion can be undone")
             backs = Operation.objects.filter(action__in=(Action.RESTORE, BatchAction.RESTORE), state="running")
-            again = backs.filter(selection={"operation": operation_id}).first()
+            again = backs.filter(selection__operation=operation_id).first()
             if again is not None:
                 return again
             if found.state == "running":

@@ -15,9 +15,21 @@ from django.db.models import F, TextField
 from django.db.models.functions import Cast, Length
 
 from queues import store
-from queues.domain.operating import ADDING, DEEDS, GONE, KEY_TAKEN, NO_BATCH, SAME, STOPPING, UNSTARTED, Action, why_not
+from queues.domain.operating import (
+    ADDING,
+    DEEDS,
+    DIED_LATER,
+    GONE,
+    KEY_TAKEN,
+    NO_BATCH,
+    SAME,
+    STOPPING,
+    UNSTARTED,
+    Action,
+    why_not,
+)
 from queues.domain.states import BatchState, ChunkState, HeldWhy, JobState
-from queues.models import Batch, Chunk, Job, JobKey, Operation
+from queues.models import Batch, Chunk, DeadLetter, Job, JobKey, Operation
 from queues.selectors.clock import database_now
 from queues.services import announce, stages, trash
 from queues.services.reopen import reopen
@@ -98,6 +110,7 @@ class Round:
         rows = Job.objects.filter(pk__in=self.jobs).annotate(bytes=Length(Cast("payload", TextField())))
         jobs = {job: (chunk, size) for job, chunk, size in rows.values_list("pk", "chunk_id", "bytes")}
         states: dict[int, str] = dict(store.rows("job_state", jobs=self.jobs))
+        later = self._died_later()
         subjects = []
         for number in self.jobs:
             if number not in jobs:
@@ -111,12 +124,19 @@ class Round:
                 if state is JobState.SUCCEEDED:
                     self.outcomes[why_not(self.action, state)].append(number)
                 continue
-            why = why_not(self.action, state) or self._refused(chunks[chunk])
+            died_later = DIED_LATER if state is JobState.DEAD and number in later else ""
+            why = why_not(self.action, state) or died_later or self._refused(chunks[chunk])
             if why:
                 self.outcomes[why].append(number)
             else:
                 subjects.append(Subject(number, chunks[chunk], state, size))
         return subjects
+
+    def _died_later(self) -> set[int]:
+        """Dead letters of deaths that nobody had seen who asked: others have had them run again meanwhile, perhaps."""
+        asked = self.operation.selection.get("until")
+        bound = datetime.fromisoformat(asked) if asked else self.operation.created_at
+        return set(DeadLetter.objects.filter(pk__in=self.jobs, died_at__gt=bound).values_list("pk", flat=True))
 
     def _refused(self, chunk: Chunk) -> str:
         batch = self.batches.get(chunk.batch_id) if chunk.batch_id else None

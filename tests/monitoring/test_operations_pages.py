@@ -305,3 +305,18 @@ def test_hostile_text_is_harmless(operator: Client) -> None:
         assert "<script>alert" not in page
         assert "\u202e" not in page
         assert "\x1b" not in page
+
+
+def test_an_answer_that_is_sent_again_retries_no_later_death(operator: Client) -> None:
+    ran_batch(die=1)
+    job = DeadLetter.objects.get().pk
+    url = acting.address("retry", jobs=[job])
+    fields = form_of(shown(operator, url))
+    for _ in range(3):
+        assert operator.post(url, fields).status_code == 302
+        drain()
+    assert [operation.outcomes for operation in Operation.objects.order_by("pk")] == [
+        {"retried": 1},
+        *[{"it has died again since it was asked for": 1}] * 2,
+    ]
+    assert DeadLetter.objects.get().attempts == 2

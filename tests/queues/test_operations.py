@@ -369,3 +369,23 @@ def test_a_deleted_batch_takes_its_trash_along() -> None:
         pass
     assert (TrashedJob.objects.count(), Job.objects.count(), Batch.objects.count()) == (0, 0, 0)
     assert_sound()
+
+
+def test_who_asked_before_a_job_died_again_does_not_retry_that_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue(max_attempts=1)
+    batch = enqueue_batch("tested.do", [{"die": 1}] * 3)
+    drain()
+    # Two people ask for the same at once; the second operation gets its turn when the first is done.
+    monkeypatch.setattr(operate, "AT_ONCE", 0)
+    first, second = (do("retry_dead", {"batch": batch.pk}) for _ in range(2))
+    while advance(operation_id=first.pk):
+        pass
+    drain()
+    while advance(operation_id=second.pk):
+        pass
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert first.outcomes == {"retried": 3}
+    assert second.outcomes == {"it has died again since it was asked for": 3}
+    assert set(DeadLetter.objects.values_list("attempts", flat=True)) == {2}
+    assert_sound()
