@@ -13,15 +13,25 @@ from monitoring.views.list_search import Search, asked, search
 from monitoring.views.page import show
 from queues.domain import frames
 from queues.domain.states import DeadReason
-from queues.selectors import cause_parts, causes, clock, dead_letters, figures, jobs
+from queues.selectors import cause_parts, causes, clock, figures, jobs
 
 
-def listing(query: dead_letters.DeadLetterQuery, most: int | None = None) -> dict[str, object] | None:
-    """The causes with their trends drawn; None when reading them took too long."""
+def listing(chosen: dict[str, str], most: int | None = None) -> dict[str, object] | None:
+    """The causes under a filter, with their trends drawn; None when reading them took too long."""
+    query = filters.dead_letter_query(chosen)
     found = limits.attempt(lambda: causes.cause_list(query, clock.database_now(), most=most))
     if found is None:
         return None
-    lines = [{"row": row, "spark": charts.sparkline(row.trend), "day": sum(row.trend)} for row in found.rows]
+    lines = [
+        {
+            "row": row,
+            "spark": charts.sparkline(row.trend),
+            "day": sum(row.trend),
+            "letters": urlencode({**chosen, "cause": row.fingerprint}),
+            "queues": [(name, urlencode({**chosen, "queue": name})) for name in row.queues],
+        }
+        for row in found.rows
+    ]
     return {"lines": lines, "more": found.more, "letters": found.letters, "exact": found.exact, "read": found.read}
 
 
@@ -34,7 +44,7 @@ def cause_list(request: HttpRequest) -> HttpResponse:
     if isinstance(typed, HttpResponse):
         return typed
     problem = typed.problem if typed else filters.flaw(chosen)
-    found = None if problem else listing(filters.dead_letter_query(chosen))
+    found = None if problem else listing(chosen)
     context = {
         "nav": "dead-letters",
         "tab": "causes",
@@ -54,10 +64,11 @@ def cause_detail(request: HttpRequest, fingerprint: str) -> HttpResponse:
     if flaw := filters.flaw(chosen):
         raise filters.Unclear(flaw)
     query = replace(filters.dead_letter_query(chosen), fingerprint=fingerprint)
-    row = causes.cause(fingerprint, query, clock.database_now())
+    row = causes.cause(query, clock.database_now())
     if row is None:
         raise Http404(f"no dead letter has cause {fingerprint}: they were retried or deleted")
     tries = jobs.attempts(row.sample_job)
+    depth = limits.attempt(lambda: causes.depth(query))
     context = {
         "nav": "dead-letters",
         "tab": "causes",
@@ -65,13 +76,24 @@ def cause_detail(request: HttpRequest, fingerprint: str) -> HttpResponse:
         "bars": _bars(row.trend),
         "day": sum(row.trend),
         "most": max(row.trend),
-        "depth": limits.attempt(lambda: causes.depth(query)),
+        "depth": depth,
+        "struck": _struck(chosen, depth) if depth else {},
         "parts": limits.attempt(lambda: cause_parts.parts(query)),
         "try": tries[0] if tries else None,
         "pieces": frames.pieces(tries[0].traceback) if tries else [],
         **filter_words(chosen),
     }
     return show(request, "monitoring/cause.html", [], context, snapshot=Snapshot())
+
+
+def _struck(chosen: dict[str, str], depth: causes.Depth) -> dict[str, list[tuple[str, int, str]]]:
+    """Queues and batches that a cause strikes: the name, how often, and the filter that leaves only these letters."""
+    return {
+        "queues": [(name, count, urlencode({**chosen, "queue": name})) for name, count in depth.queues],
+        "batches": [
+            (name or str(batch), count, urlencode({**chosen, "batch": batch})) for batch, name, count in depth.batches
+        ],
+    }
 
 
 def letters_filter(request: HttpRequest) -> dict[str, str]:

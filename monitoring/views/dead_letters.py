@@ -61,7 +61,7 @@ def _read(chosen: dict[str, str], places: dict[str, dead_letters.Place | None]) 
     return {
         "page": page,
         "slow": found is None,
-        "causes": listing(query, CAUSES_OF) if first and not query.fingerprint else None,
+        "causes": listing(chosen, CAUSES_OF) if first and not query.fingerprint else None,
         "total": _total(query),
         "batch": batches.batch(query.batch) if query.batch else None,
         "newer": filters.write_place(page.newer) if page.newer else "",

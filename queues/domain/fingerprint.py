@@ -16,6 +16,8 @@ from typing import Final
 LOOKED_AT: Final = 2000
 # ... and of the normal form this much counts, so that where the first cut fell matters to nobody.
 KEPT: Final = 400
+# What a person calls the cause of failures that have no fingerprint; no fingerprint is written so.
+NONE: Final = "none"
 
 # (a cheap sign that the pattern may be there, the pattern, what takes its place), in this order: earlier ones
 # take whole what later ones would tear apart. Numbers, hex and UUIDs share a placeholder, for an identifier
@@ -89,6 +91,11 @@ def normalise(message: str) -> str:
             if sign.search(text):
                 text = pattern.sub(placeholder, text)
     return " ".join(text.split())[:KEPT]
+
+
+def stored(named: str) -> str:
+    """The fingerprint, as failures have it, of the cause that a person names."""
+    return "" if named == NONE else named
 
 
 @lru_cache(maxsize=1024)

@@ -6,16 +6,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.core.cache import cache
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Right
 
 from queues import store
 from queues.domain import frames
-from queues.domain.fingerprint import normalise
-from queues.models import Attempt, DeadLetter
+from queues.domain.fingerprint import NONE, normalise, stored
+from queues.models import Attempt, DeadLetter, Queue
 from queues.selectors.dead_letters import (
     GROUPED,
     DeadLetterQuery,
@@ -42,12 +43,20 @@ FRESH = 20_000
 KEPT = 30
 # The end of a traceback, in which the innermost frames are named.
 TAIL = 4_000
+# What is told of each group; an index alone tells the first, and the letters themselves the second.
+_FACTS: dict[str, Any] = {
+    "count": Count("pk"),
+    "first_at": Min("died_at"),
+    "last_at": Max("died_at"),
+    "sample_job": Max("job_id"),
+}
+_HITS: dict[str, Any] = {"queues": ArrayAgg("queue_id", distinct=True), "batches": Count("batch_id", distinct=True)}
 
 
 @dataclass(frozen=True, slots=True)
 class CauseLine:
-    """Dead letters of one fingerprint. `trend` counts them by hour, the last 24, oldest first; `queues` and `batches`
-    are those that its newest letters are of."""
+    """Dead letters of one fingerprint, `none` for those without. `trend` counts them by hour, the last 24, oldest
+    first."""
 
     fingerprint: str
     error_class: str
@@ -59,6 +68,13 @@ class CauseLine:
     last_at: datetime
     sample_job: int
     trend: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedCause(CauseLine):
+    """One of a list, with the queues and the number of batches that it hits: of all letters the newest `HIT` of each
+    cause tell these, under a filter all that match."""
+
     queues: list[str]
     batches: int
 
@@ -68,7 +84,7 @@ class CauseList:
     """The most frequent causes; `more` are not shown. Where `exact` is false only the newest `read` letters were
     grouped; `letters` match among what was read."""
 
-    rows: list[CauseLine]
+    rows: list[ListedCause]
     more: int
     letters: int
     exact: bool
@@ -90,35 +106,39 @@ class Depth:
 def cause_list(query: DeadLetterQuery, now: datetime, *, most: int | None = None) -> CauseList:
     """Matching letters grouped by fingerprint, the most frequent first; with `most`, of the newest so many."""
     rows, exact, read = _bounded(query, most)
-    groups = list(
-        rows.order_by()
-        .values("fingerprint")
-        .annotate(count=Count("pk"), first_at=Min("died_at"), last_at=Max("died_at"), sample_job=Max("job_id"))
-        .order_by("-count", "-last_at")
-    )
+    whole = exact and query == DeadLetterQuery()
+    wanted = _FACTS if whole else _FACTS | _HITS
+    found: Any = rows.order_by().values("fingerprint").annotate(**wanted)
+    groups: list[dict[str, Any]] = list(found.order_by("-count", "-last_at"))
     shown = groups[:SHOWN]
     fingerprints = [group["fingerprint"] for group in shown]
+    hits = _hits_of_all(fingerprints) if whole else _hits(shown)
     samples = {row.job_id: row for row in dead_letters_of(group["sample_job"] for group in shown)}
     places = _places(samples)
     many = not exact or sum(group["count"] for group in shown) > FRESH
     trends = _kept_trend(query, fingerprints, now) if many else trend(query, fingerprints, now)
-    hits = {found: (queues, batches) for found, queues, batches in _hits(fingerprints)}
-    lines = [
-        CauseLine(
-            **group,
-            error_class=sample.error_class,
-            place=places.get(sample.job_id, ""),
-            message=normalise(sample.message),
-            reason=sample.reason,
-            trend=trends[group["fingerprint"]],
-            queues=hits.get(group["fingerprint"], ([sample.queue], 0))[0],
-            batches=hits.get(group["fingerprint"], ([], 0))[1],
-        )
-        for group in shown
-        if (sample := samples.get(group["sample_job"]))
-    ]
+    lines = []
+    for group in shown:
+        if sample := samples.get(group["sample_job"]):
+            fingerprint = group["fingerprint"]
+            queues, batches = hits.get(fingerprint, ([sample.queue], 0))
+            facts = _told(group, sample, places.get(sample.job_id, ""), trends[fingerprint])
+            lines.append(ListedCause(**facts, queues=queues, batches=batches))
     letters = sum(group["count"] for group in groups)
     return CauseList(lines, len(groups) - len(shown), letters, exact, read)
+
+
+def _told(group: dict[str, Any], sample: DeadLetterRow, place: str, trend: list[int]) -> dict[str, Any]:
+    """The facts of a `CauseLine`."""
+    return {
+        **{name: group[name] for name in _FACTS},
+        "fingerprint": group["fingerprint"] or NONE,
+        "error_class": sample.error_class,
+        "place": place,
+        "message": normalise(sample.message),
+        "reason": sample.reason,
+        "trend": trend,
+    }
 
 
 def _bounded(query: DeadLetterQuery, most: int | None) -> "tuple[QuerySet[DeadLetter], bool, int]":
@@ -162,26 +182,16 @@ def trend(query: DeadLetterQuery, fingerprints: list[str], now: datetime) -> dic
     return found
 
 
-def cause(fingerprint: str, query: DeadLetterQuery, now: datetime) -> CauseLine | None:
-    """One cause; None when nothing matches any more."""
-    facts = matching_letters(query).aggregate(
-        count=Count("pk"), first_at=Min("died_at"), last_at=Max("died_at"), sample_job=Max("job_id")
-    )
+def cause(query: DeadLetterQuery, now: datetime) -> CauseLine | None:
+    """The cause that a query names; None when nothing matches any more."""
+    key = stored(query.fingerprint)
+    facts = matching_letters(query).aggregate(**_FACTS)
     sample = next(iter(dead_letters_of([facts["sample_job"] or 0])), None)
     if sample is None:
         return None
-    hits = next(iter(_hits([fingerprint])), ("", [sample.queue], 0))
-    return CauseLine(
-        fingerprint=fingerprint,
-        error_class=sample.error_class,
-        place=_places([sample.job_id]).get(sample.job_id, ""),
-        message=normalise(sample.message),
-        reason=sample.reason,
-        trend=trend(query, [fingerprint], now)[fingerprint],
-        queues=hits[1],
-        batches=hits[2],
-        **facts,
-    )
+    read = _kept_trend if facts["count"] > FRESH else trend
+    place = _places([sample.job_id]).get(sample.job_id, "")
+    return CauseLine(**_told({**facts, "fingerprint": key}, sample, place, read(query, [key], now)[key]))
 
 
 def depth(query: DeadLetterQuery) -> Depth:
@@ -199,11 +209,19 @@ def depth(query: DeadLetterQuery) -> Depth:
     )
 
 
-def _hits(fingerprints: list[str]) -> list[tuple[str, list[str], int]]:
-    return [
-        (fingerprint, queues, batches)
-        for fingerprint, queues, batches in store.rows("cause_hits", fingerprints=fingerprints, newest=HIT)
-    ]
+def _hits_of_all(fingerprints: list[str]) -> dict[str, tuple[list[str], int]]:
+    """Queues and number of batches of each cause, by the newest letters of it."""
+    found = store.rows("cause_hits", fingerprints=fingerprints, newest=HIT)
+    return {fingerprint: (queues, batches) for fingerprint, queues, batches in found}
+
+
+def _hits(groups: list[dict[str, Any]]) -> dict[str, tuple[list[str], int]]:
+    """The same as the groups have it themselves."""
+    names = dict(Queue.objects.values_list("pk", "name"))
+    return {
+        group["fingerprint"]: (sorted(names.get(queue, "") for queue in group["queues"]), group["batches"])
+        for group in groups
+    }
 
 
 def _places(jobs: Iterable[int]) -> dict[int, str]:

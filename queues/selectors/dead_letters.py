@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 
+from queues.domain.fingerprint import NONE, stored
 from queues.models import Batch, DeadLetter
 from queues.selectors.figures import queue_id
 
@@ -35,8 +36,9 @@ class DeadLetterRow:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterQuery:
-    """Which dead letters are meant: all that match every given part. A parent batch stands for its parts, `until`
-    leaves out what died later, `since` what died before, and `text` is looked for in the error."""
+    """Which dead letters are meant: all that match every given part. A parent batch stands for its parts, a
+    fingerprint `none` for letters without one, `until` leaves out what died later, `since` what died before, and
+    `text` is looked for in the error."""
 
     queue: str = ""
     batch: int | None = None
@@ -67,11 +69,12 @@ class DeadLetterPage:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Dead letters of one fingerprint, with the last one of them as sample."""
+    """Dead letters of one fingerprint (`none` for those without), with the last one of them as sample."""
 
     fingerprint: str
     error_class: str
     message: str
+    reason: str
     count: int
     first_at: datetime
     last_at: datetime
@@ -139,7 +142,12 @@ def causes(query: DeadLetterQuery) -> Causes:
     shown = groups[:CAUSES_SHOWN]
     samples = {row.job_id: row for row in dead_letters_of(group["sample_job"] for group in shown)}
     rows = [
-        Cause(error_class=sample.error_class, message=sample.message, **group)
+        Cause(
+            **(group | {"fingerprint": group["fingerprint"] or NONE}),
+            error_class=sample.error_class,
+            message=sample.message,
+            reason=sample.reason,
+        )
         for group in shown
         if (sample := samples.get(group["sample_job"]))
     ]
@@ -164,7 +172,7 @@ def matching_letters(query: DeadLetterQuery) -> QuerySet[DeadLetter]:
         parts = list(Batch.objects.filter(parent=query.batch).values_list("pk", flat=True))
         rows = rows.filter(Q(batch__in=[query.batch, *parts]) if parts else Q(batch=query.batch))
     if query.fingerprint:
-        rows = rows.filter(fingerprint=query.fingerprint)
+        rows = rows.filter(fingerprint=stored(query.fingerprint))
     if query.until is not None:
         rows = rows.filter(died_at__lte=query.until)
     if query.since is not None:

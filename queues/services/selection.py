@@ -1,10 +1,10 @@
 """Which jobs a person means: named ones, or those of a state under a filter, and how they are frozen.
 
 A selection is a small document: `job_ids`; or `operation`, what that one has deleted; or a `state` with any of `batch`
-(with its parts), `queue` (a name), `handler`, `fingerprint`, `reason`, `text` (in a dead letter's error), `since` and
-`until` (times as ISO text), all of which must match; of archived jobs also `outcome`, and `before`, the end of the span
-that `since` begins, both about their end; or, with a state only, all of it (`all`). `until` and `top`, the
-highest job id, are its upper bound: what appeared after somebody was told the number is not meant.
+(with its parts), `queue` (a name), `handler`, `fingerprint` (`none`: without one), `reason`, `text` (in a dead letter's
+error), `since` and `until` (times as ISO text), all of which must match; of archived jobs also `outcome`, and `before`,
+the end of the span that `since` begins, both about their end; or, with a state only, all of it (`all`). `until` and
+`top`, the highest job id, are its upper bound: what appeared after somebody was told the number is not meant.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from queues import store
+from queues.domain.fingerprint import stored
 from queues.domain.operating import ARCHIVED, PENDING
 from queues.domain.states import Outcome
 from queues.models import ArchivedJob, Batch, DeadLetter, OperationItem, Queue, TrashedJob
@@ -117,9 +118,10 @@ class Selection:
             rows = rows.filter(died_at__lte=self.until)
         if self.since is not None:
             rows = rows.filter(died_at__gte=self.since)
-        for name in ("fingerprint", "reason"):
-            if name in self.filters:
-                rows = rows.filter(**{name: self.filters[name]})
+        if "fingerprint" in self.filters:
+            rows = rows.filter(fingerprint=stored(self.filters["fingerprint"]))
+        if "reason" in self.filters:
+            rows = rows.filter(reason=self.filters["reason"])
         if "text" in self.filters:
             rows = rows.filter(error_text(self.filters["text"]))
         return rows

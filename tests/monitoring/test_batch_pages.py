@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -472,6 +473,21 @@ def test_one_cause_alone_is_retried(operator: Client, viewer: Client) -> None:
     link = f"/dead-letters/retry/?all=1&amp;batch={batch.pk}&amp;cause={fingerprint}&amp;next=/batches/{batch.pk}/"
     assert link in page(operator, batch)
     assert link not in page(viewer, batch)
+
+
+def test_a_cause_without_a_fingerprint_is_retried_from_the_batch(operator: Client) -> None:
+    other, batch = ran_batch(die=1), ran_batch(succeed=1, die=2)
+    DeadLetter.objects.update(fingerprint="", error_class="")
+    shown = page(operator, batch)
+    assert "<b>rejected by its handler</b>" in shown.split('id="cause-none"')[1].split("</li>")[0]
+    link = f"/dead-letters/retry/?all=1&amp;batch={batch.pk}&amp;cause=none&amp;next=/batches/{batch.pk}/"
+    assert link in shown
+    question = operator.get(unescape(link)).content.decode()
+    assert f"Retry 2 dead letters of batch {batch.pk} with cause none?" in question
+    assert f'href="/dead-letters/?batch={batch.pk}&amp;cause=none"' in shown
+    listed = operator.get(f"/dead-letters/?batch={batch.pk}&cause=none").content.decode()
+    assert listed.count('<tr data-row id="job-') == 2
+    assert DeadLetter.objects.filter(batch=other).count() == 1
 
 
 def test_every_way_out_leads_to_a_page_that_is_there(operator: Client) -> None:

@@ -115,6 +115,52 @@ def test_the_pages_of_causes(operator: Client) -> None:
     assert "With trends" in shown(operator, "/dead-letters/")
 
 
+def links_of(page: str, path: str) -> list[str]:
+    return [unescape(found) for found in re.findall(rf'href="({path}[^"]*)"', page)]
+
+
+def test_letters_without_a_fingerprint_are_a_group_like_any_other(operator: Client) -> None:
+    world()
+    DeadLetter.objects.filter(error_class__contains="ValueError").update(fingerprint="", error_class="")
+    page = shown(operator, "/dead-letters/causes/?queue=tested")
+    row = page.split('id="cause-none"')[1].split("</tr>")[0]
+    assert '<td class="num is-dead"><b>2</b></td>' in row
+    (retry,) = links_of(row, "/dead-letters/retry/")
+    assert "?all=1&queue=tested&cause=none&" in retry
+    assert "Retry 2 dead letters of queue tested with cause none?" in shown(operator, retry)
+    (delete,) = links_of(row, "/dead-letters/delete/")
+    assert "Delete 2 dead letters of queue tested with cause none?" in shown(operator, delete)
+    (cause,) = links_of(row, "/dead-letters/causes/none/")
+    one = shown(operator, cause)
+    assert "without a fingerprint" in one
+    assert links_of(one, r"/dead-letters/\?queue=tested&amp;cause=none")
+    listed = shown(operator, "/dead-letters/?queue=tested&cause=none")
+    assert listed.count('<tr data-row id="job-') == 2
+    operator.post("/dead-letters/retry/", form_of(shown(operator, retry)))
+    assert DeadLetter.objects.filter(fingerprint="").get().queue.name == "other"
+    assert DeadLetter.objects.count() == 2
+    assert_sound()
+
+
+def test_what_a_cause_hits_is_told_under_the_filter_of_the_page(operator: Client) -> None:
+    many, _few = world()
+    batch = DeadLetter.objects.filter(queue__name="other").values_list("batch", flat=True).get()
+    now = timezone.now()
+    for query, queues, batches in (
+        (DeadLetterQuery(), ["other", "tested"], 2),
+        (DeadLetterQuery(queue="other"), ["other"], 1),
+        (DeadLetterQuery(text="order"), ["other", "tested"], 2),
+        (DeadLetterQuery(text="19"), ["other"], 1),
+    ):
+        row = next(row for row in causes.cause_list(query, now).rows if row.fingerprint == many)
+        assert (row.queues, row.batches) == (queues, batches), query
+    page = shown(operator, f"/dead-letters/causes/?batch={batch}&since=1h")
+    row = page.split(f'id="cause-{many}"')[1].split("</tr>")[0]
+    assert links_of(row, r"\?") == [f"?batch={batch}&since=1h&queue=other"]
+    one = shown(operator, f"/dead-letters/causes/{many}/?since=1h")
+    assert f"/dead-letters/?since=1h&cause={many}&queue=tested" in unescape(one)
+
+
 @pytest.mark.parametrize(
     ("query", "left"),
     [

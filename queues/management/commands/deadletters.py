@@ -43,7 +43,7 @@ class Command(OperatorCommand):
         for verb in (every, *changing):
             verb.add_argument("--batch", type=an_id, help="of this batch and its parts")
             verb.add_argument("--queue", help="of this queue")
-            verb.add_argument("--fingerprint", help="of this cause")
+            verb.add_argument("--fingerprint", help="of this cause; none: without a fingerprint")
         for verb in (every, one, *changing):
             super().add_arguments(verb)
 

@@ -41,7 +41,7 @@ class Command(OperatorCommand):
         parser.add_argument("--queue", help="of this queue")
         parser.add_argument("--batches", type=an_id, nargs="+", metavar="BATCH", help="the actions on batches: these")
         parser.add_argument("--handler", help="of this handler")
-        parser.add_argument("--cause", help="dead letters with this fingerprint")
+        parser.add_argument("--cause", help="dead letters with this fingerprint; none: without one")
         parser.add_argument("--died-because", help="dead letters with this reason")
         parser.add_argument("--text", help="dead letters with this text in their error")
         parser.add_argument("--since", type=a_moment, help="dead letters, or archived jobs that ended, since this time")
