@@ -102,9 +102,14 @@ def pairs(query_string: str) -> dict[str, str]:
     return dict(parse_qsl(query_string))
 
 
+def letters(values: Mapping[str, str]) -> dict[str, str]:
+    """The filter of dead letters among them: all of these have one state, and none has a name."""
+    return {name: value for name, value in chosen(values).items() if name not in ("state", "name")}
+
+
 def parse(query_string: str) -> dict[str, str]:
-    """The filter of a query string. Raises `Unclear` for one that is too long."""
-    return chosen(pairs(query_string))
+    """The filter of dead letters in a query string. Raises `Unclear` for one that is too long."""
+    return letters(pairs(query_string))
 
 
 def canonical(query_string: str) -> str:

@@ -162,6 +162,7 @@ def _panels(filled: Filled) -> Iterator[Address]:
         "window": "7d",
         "worker": filled.worker,
         "operation": str(_operation()),
+        "cause": urlencode({"cause": filled.cause}),
     }
     for name, panel in sorted(panels.PANELS.items()):
         # All other kinds are filters, of which the empty one asks for the most.

@@ -11,7 +11,7 @@ from monitoring.job_offers import Everything, offered
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.tries import tries
-from monitoring.views.causes import filter_words, letters_filter, listing
+from monitoring.views.causes import filter_words
 from monitoring.views.list_search import asked
 from monitoring.views.page import show
 from queues.domain.states import JobState
@@ -20,8 +20,6 @@ from queues.selectors.job_totals import Total
 
 # Counting ends here; the list says "100,000+".
 COUNTED = 100_000
-# Letters whose causes are shown above the list; all have a page of their own.
-CAUSES_OF = 5_000
 NOTHING = dead_letters.DeadLetterPage([], None, None)
 
 
@@ -29,7 +27,7 @@ NOTHING = dead_letters.DeadLetterPage([], None, None)
 @viewer_required
 def dead_letter_list(request: HttpRequest) -> HttpResponse:
     """Jobs that wait for a person, the latest death first."""
-    chosen = letters_filter(request)
+    chosen = filters.letters(request.GET)
     typed = asked(request, chosen, filters.LETTERS, letters=True)
     if isinstance(typed, HttpResponse):
         return typed
@@ -47,7 +45,11 @@ def dead_letter_list(request: HttpRequest) -> HttpResponse:
         **read,
         **filter_words(chosen, typed),
     }
-    wanted = [("dead-summary", "")] + ([("dead-news", urlencode(chosen))] if first and not problem else [])
+    wanted = [("dead-summary", "")]
+    if first and not problem:
+        wanted.append(("dead-news", urlencode(chosen)))
+        if read["page"].rows and "cause" not in chosen:
+            wanted.append(("letter-causes", urlencode(chosen)))
     wanted += rows.watched("letter", [letter.job_id for letter in read["page"].rows])
     return show(request, "monitoring/dead_letters.html", wanted, context)
 
@@ -61,7 +63,6 @@ def _read(chosen: dict[str, str], places: dict[str, dead_letters.Place | None]) 
     return {
         "page": page,
         "slow": found is None,
-        "causes": listing(chosen, CAUSES_OF) if first and not query.fingerprint else None,
         "total": _total(query),
         "batch": batches.batch(query.batch) if query.batch else None,
         "newer": filters.write_place(page.newer) if page.newer else "",

@@ -67,7 +67,8 @@
     children(old, fresh);
   }
 
-  // A list whose rows may come, go and change places: while the reader points into it, only their texts change.
+  // A list whose rows may come, go and change places: while the reader points into it, only their texts change. In one
+  // that is fixed, for it stands above other rows, always.
   function rows(old, fresh) {
     const newer = new Map([...fresh.children].filter(key).map((row) => [row.id, row]));
     for (const row of old.children) {
@@ -75,11 +76,11 @@
       else row.setAttribute("data-gone", "");
     }
     const order = (list) => [...list.children].map(key).join(" ");
-    if (order(old) !== order(fresh)) held = true;
+    if (!old.hasAttribute("data-fixed") && order(old) !== order(fresh)) held = true;
   }
 
   function children(old, fresh) {
-    if (old.nodeType === Node.ELEMENT_NODE && old.hasAttribute("data-steady") && pointedAt(old)) {
+    if (old.nodeType === Node.ELEMENT_NODE && (old.hasAttribute("data-fixed") || (old.hasAttribute("data-steady") && pointedAt(old)))) {
       rows(old, fresh);
       return;
     }

@@ -11,7 +11,9 @@ from playwright.sync_api import Page, expect
 from monitoring import live, shares
 from queues.models import Batch, Chunk, Job, Run
 from queues.services import operate
+from queues.services.enqueue import enqueue_batch
 from tests.browser.conftest import Server, Visit
+from tests.monitoring.test_operations_pages import world
 from tests.monitoring.worlds import ran_batch, run, waiting_batch
 from tests.queues.working import drain, make_queue
 
@@ -114,6 +116,53 @@ def test_what_runs_next_holds_still_under_the_cursor_and_goes_on_after(visit: Co
     page.mouse.move(0, 0)
     expect(rows).to_have_count(2)
     assert [row for row, _top in page.evaluate(PLACES)] == [row for row, _top in shown[1:]]
+
+
+def test_causes_count_in_their_places_and_new_ones_wait_for_the_pointer(visit: Come) -> None:
+    many, few = world()
+    window = visit()
+    page = window.open("/dead-letters/causes/")
+    window.live()
+    expect(page.locator("#panel-causes .list-bar")).to_contain_text("2 causes of 4 dead letters")
+    before = page.evaluate(PLACES)
+    assert [row for row, _top in before] == [f"cause-{many}", f"cause-{few}"]
+    page.locator(f"#cause-{few}").hover()
+    enqueue_batch("tested.do", [{"die": "no"} for _ in range(4)] + [{"fail": "the disk is full"}])
+    drain()
+    expect(page.locator(f"#cause-{few} .num")).to_have_text("5", timeout=SOON)
+    expect(page.locator("#panel-causes .list-bar")).to_contain_text("3 causes of 9 dead letters")
+    assert page.evaluate(PLACES) == before
+    page.mouse.move(0, 0)
+    expect(page.locator("[data-row]")).to_have_count(3, timeout=SOON)
+    assert page.evaluate(PLACES)[0][0] == f"cause-{few}"
+
+    window.open(f"/dead-letters/causes/{few}/")
+    window.live()
+    expect(page.locator("#panel-cause-facts dd").first).to_have_text("5")
+    enqueue_batch("tested.do", [{"die": "no"}])
+    drain()
+    expect(page.locator("#panel-cause-facts dd").first).to_have_text("6", timeout=SOON)
+    expect(page.locator("#retry-cause")).to_have_text("Retry 6")
+    expect(page.locator("#panel-cause-trend .muted").first).to_contain_text("6 died")
+    assert window.complaints == []
+
+
+def test_causes_above_the_letters_do_not_push_them_away(visit: Come) -> None:
+    many, few = world()
+    window = visit()
+    page = window.open("/dead-letters/")
+    window.live()
+    before = page.evaluate(PLACES)
+    enqueue_batch("tested.do", [{"die": "no"} for _ in range(4)] + [{"fail": "the disk is full"}])
+    drain()
+    expect(page.locator(f"#panel-letter-causes #cause-{few} .cause-count")).to_have_text("5", timeout=SOON)
+    expect(page.locator("#news")).to_have_text("5 new · show", timeout=SOON)
+    expect(page.locator("#panel-letter-causes li")).to_have_count(2)
+    operate.start(action="retry_dead", selection={"fingerprint": many}, actor="ann", source="api")
+    operate.advance_all()
+    expect(page.locator(f"#panel-letter-causes #cause-{many}")).to_have_attribute("data-gone", "", timeout=SOON)
+    assert page.evaluate(PLACES) == before
+    assert window.complaints == []
 
 
 def test_selected_text_is_not_taken_from_the_reader(visit: Come) -> None:

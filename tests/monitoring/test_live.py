@@ -21,7 +21,7 @@ from batchconsole.asgi import application
 from monitoring import consumers, live, panels, shares
 from monitoring.live import HUB
 from monitoring.snapshot import Snapshot
-from queues.models import Operation, Queue
+from queues.models import DeadLetter, Operation, Queue
 from tests.monitoring.sockets import Socket
 from tests.monitoring.worlds import a_worker, ran_batch, waiting_batch
 
@@ -143,6 +143,30 @@ def test_a_watcher_gets_every_panel_and_then_only_what_changes(viewer: User) -> 
     run(story())
 
 
+def test_causes_are_told_of_as_jobs_die(viewer: User) -> None:
+    batch = ran_batch(die=3)
+    cause = DeadLetter.objects.filter(batch=batch)[0].fingerprint
+    urls = (
+        ("/live/?causes=queue%3Dtested", "cause of {} dead letters"),
+        ("/live/?letter-causes=", '<span class="cause-count">{}</span>'),
+        (f"/live/?cause-facts=cause%3D{cause}", ">{}</a>"),
+        (f"/live/?cause-trend=cause%3D{cause}", "{} died; at most"),
+    )
+
+    async def story() -> None:
+        session = await sync_to_async(session_of)(viewer)
+        died = 3
+        for url, words in urls:
+            async with watching(url, session) as one:
+                await frame_with(one, words.format(died))
+                await database_sync_to_async(ran_batch)(die=2)
+                died += 2
+                frame = await frame_with(one, words.format(died))
+                assert "/dead-letters/retry/" not in frame, "nobody here may"
+
+    run(story())
+
+
 def test_what_is_pushed_to_many_holds_nothing_of_one(person: Callable[[str], User]) -> None:
     batch = ran_batch(succeed=1, die=2)
     snapshot = Snapshot({batch.pk})
@@ -154,6 +178,7 @@ def test_what_is_pushed_to_many_holds_nothing_of_one(person: Callable[[str], Use
         **{"operation": str(operation.pk), "queue": "tested", "queue_window": "tested 1h", "window": "1h"},
         "worker": str(a_worker().pk),
         "rows": str(batch.pk),
+        "cause": f"cause={DeadLetter.objects.filter(batch=batch)[0].fingerprint}",
     }
     for name, panel in panels.PANELS.items():
         # All other kinds are filters, of which the empty one is the widest.

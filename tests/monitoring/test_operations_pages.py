@@ -10,7 +10,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from monitoring import acting
+from monitoring import acting, panels
+from monitoring.snapshot import Snapshot
 from monitoring.views import confirm
 from queues.domain.operating import Action
 from queues.models import AuditEntry, Chunk, DeadLetter, Job, Operation, TrashedJob
@@ -159,6 +160,37 @@ def test_what_a_cause_hits_is_told_under_the_filter_of_the_page(operator: Client
     assert links_of(row, r"\?") == [f"?batch={batch}&since=1h&queue=other"]
     one = shown(operator, f"/dead-letters/causes/{many}/?since=1h")
     assert f"/dead-letters/?since=1h&cause={many}&queue=tested" in unescape(one)
+
+
+def test_a_panel_of_causes_has_one_spelling_of_its_filter_and_leads_back_to_its_page(operator: Client) -> None:
+    many, _few = world()
+    one = panels.topic("causes", "x=1&batch=&queue=tested&state=waiting&name=n", True)
+    assert one.subject == "queue=tested"
+    assert panels.topic("cause-facts", f"since=1h&cause={many}&queue=tested", True).subject == (
+        f"queue=tested&cause={many}&since=1h"
+    )
+    for name, subject in (("cause-facts", "queue=tested"), ("cause-facts", "cause=gone"), ("causes", "why=boredom")):
+        with pytest.raises(panels.Gone):
+            panels.read(panels.topic(name, subject, True), Snapshot())
+    polled = shown(operator, "/panels/causes/?subject=queue%3Dtested")
+    assert "<b>2</b> causes of 3 dead letters" in polled
+    (retry, *_) = links_of(polled.split(f'id="cause-{many}"')[1], "/dead-letters/retry/")
+    assert retry.endswith("&next=%2Fdead-letters%2Fcauses%2F%3Fqueue%3Dtested")
+    assert "No dead letter matches this filter" in shown(operator, "/panels/causes/?subject=queue%3Dnone")
+    # The page itself is not drawn from what others look at.
+    ran_batch(die=1)
+    assert "causes of 4 dead letters" in shown(operator, "/dead-letters/causes/?queue=tested")
+
+
+def test_the_causes_above_the_letters_are_those_under_its_filter(operator: Client) -> None:
+    many, few = world()
+    page = shown(operator, "/dead-letters/")
+    assert page.count('<li id="cause-') == 2
+    page = shown(operator, "/dead-letters/?queue=other")
+    assert f'<li id="cause-{many}">' in page
+    assert f'<li id="cause-{few}">' not in page
+    for query in (f"cause={many}", "before=1-1", "queue=none", "why=boredom"):
+        assert "panel-letter-causes" not in shown(operator, f"/dead-letters/?{query}"), query
 
 
 @pytest.mark.parametrize(
