@@ -201,6 +201,8 @@ def _for_a_worker(facts: Facts) -> Answer:
         text = f"The broker has not been told of it yet{cause}; it is told again every second. {_jobs(facts.due)} due."
         return Answer("hand-over", text, WayOut.SEE_QUEUE, facts.queue)
     text = f"{_jobs(facts.due)} waiting for a worker in queue {facts.queue}. {sentence}".rstrip()
+    if kind == "elsewhere":
+        return Answer(kind, text, WayOut.SEE_WORKERS, facts.queue)
     return Answer("waiting", text, WayOut.SEE_QUEUE, facts.queue)
 
 

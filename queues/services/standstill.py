@@ -1,8 +1,10 @@
 """Queues with due work on which no run has begun for a while: what to do about it, or which rule explains it."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 
@@ -40,9 +42,11 @@ def _idle(queue: Queue, crew: "_Crew", since: str) -> Problem:
         others = " that takes it" if crew.members else ""
         others += f" ({crew.suspended:,} suspended)" if crew.suspended else ""
         return Problem("workers", subject, f"work is due for {since}, and no worker is alive{others}")
-    if all(member.busy for member in serving):
-        busy = f"work is due for {since}: all {len(serving):,} workers are busy with longer runs"
-        return Problem("standstill", subject, busy, warning=True)
+    if all(member.runs for member in serving):
+        where = f"all {len(serving):,} workers are busy with longer runs"
+        if not any(member.works_on(queue.name) for member in serving):
+            where = _elsewhere(serving, crew.now)
+        return Problem("standstill", subject, f"work is due for {since}: {where}", warning=True)
     return Problem(
         "standstill",
         subject,
@@ -69,6 +73,8 @@ class Standing:
 
 # A worker that has not been heard of for so long is not expected to start anything.
 SILENT = timedelta(seconds=30)
+# Workers turn to another queue after a slice of about a second. One whose last run ended so lately goes on.
+GOES_ON = timedelta(seconds=5)
 
 
 def explain(*, name: str, now: datetime) -> Standing:
@@ -100,9 +106,25 @@ def _hindered(queue: Queue, now: datetime, waited: float) -> Standing:
         verb = "is" if crew.suspended == 1 else "are"
         more = f"; {crew.suspended:,} {verb} suspended" if crew.suspended else ""
         return Standing("workers", f"Due work waits, and no worker that takes it is alive{more}.")
-    if busy := sum(member.busy for member in serving):
-        return Standing("busy", f"Work goes on. Workers with a run: {busy:,} of {len(serving):,}.")
-    return Standing("starting", f"Due work waits for the next hint. Free workers: {len(serving):,}.")
+    if busy := sum(member.works_on(queue.name) for member in crew.members):
+        return Standing("busy", f"Work goes on. Workers with a run: {busy:,} of {max(busy, len(serving)):,}.")
+    if Run.objects.filter(queue=queue, state=RunState.DONE, finished_at__gte=now - GOES_ON).exists():
+        return Standing("busy", "Work goes on: its last run has just ended.")
+    if free := sum(not member.runs for member in serving):
+        return Standing("starting", f"Due work waits for the next hint. Free workers: {free:,}.")
+    return Standing("elsewhere", f"Due work waits: {_elsewhere(serving, now)}.")
+
+
+def _elsewhere(serving: list["_Member"], now: datetime) -> str:
+    """With which queue those that take this one are busy: the one that has most of their runs."""
+    runs = [run for member in serving for run in member.runs]
+    counts = Counter(name for name, _started in runs)
+    most = min(counts, key=lambda name: (-counts[name], name))
+    who = "the only worker that takes it is" if len(serving) == 1 else f"all {len(serving):,} workers are"
+    others = " and others" if len(counts) > 1 else ""
+    oldest = span(now - min(started for _name, started in runs))
+    oldest = f"the oldest of these runs for {oldest}" if len(runs) > 1 else f"for {oldest}"
+    return f"{who} busy with queue {most}{others}, {oldest}"
 
 
 def _waited(queue: Queue) -> float | None:
@@ -113,17 +135,22 @@ def _waited(queue: Queue) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A worker that lives: the queues it takes (none named: any), and whether it has a run."""
+    """A worker that lives: the queues it takes (none named: any), and its runs: the queue of each, and since when."""
 
     queues: list[str]
     suspended: bool
-    busy: bool
+    runs: list[tuple[str, datetime]]
+
+    def works_on(self, name: str) -> bool:
+        """Whether it has a run of this queue."""
+        return any(queue == name for queue, _started in self.runs)
 
 
 @dataclass(frozen=True, slots=True)
 class _Crew:
-    """The workers that live, read once for all queues."""
+    """The workers that live, read once for all queues at this time."""
 
+    now: datetime
     members: list[_Member]
 
     @property
@@ -137,11 +164,14 @@ class _Crew:
 
 
 def _crew(now: datetime, since: datetime) -> _Crew:
-    """The workers heard of since then."""
-    runs = Run.objects.filter(worker=OuterRef("pk"), state=RunState.RUNNING, lease_until__gte=now)
+    """The workers heard of since then. Two queries."""
     heard = Worker.objects.exclude(state=WorkerState.STOPPED).filter(heartbeat_at__gte=since)
-    found = heard.annotate(busy=Exists(runs)).values_list("queues", "state", "busy")
-    return _Crew([_Member(queues, state == WorkerState.SUSPENDED, busy) for queues, state, busy in found])
+    workers = list(heard.values_list("pk", "queues", "state"))
+    live = Run.objects.filter(worker__in=[pk for pk, *_ in workers], state=RunState.RUNNING, lease_until__gte=now)
+    runs: defaultdict[UUID, list[tuple[str, datetime]]] = defaultdict(list)
+    for pk, name, started in live.values_list("worker_id", "queue__name", "started_at"):
+        runs[pk].append((name, started))
+    return _Crew(now, [_Member(queues, state == WorkerState.SUSPENDED, runs[pk]) for pk, queues, state in workers])
 
 
 def _explained(queue: Queue, now: datetime, waited: float) -> str:

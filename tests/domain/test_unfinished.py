@@ -107,6 +107,12 @@ CASES = {
         WayOut.SEE_QUEUE,
         "mail",
     ),
+    "elsewhere": (
+        {"due": 3, "queue": "mail", "queue_stands": ("elsewhere", "Due work waits: all 2 workers are busy.")},
+        "3 jobs are waiting for a worker in queue mail. Due work waits: all 2 workers are busy.",
+        WayOut.SEE_WORKERS,
+        "mail",
+    ),
     "running": (
         {"running": 20, "due": 3, "runs": [RunFact(8, "mail-2", NOW, RUN.lease_until), RUN]},
         "20 jobs are running since 2026-03-05 11:50:00 UTC with worker mail-1, the oldest of 2 runs; "

@@ -159,6 +159,30 @@ def test_why_nothing_starts_is_answered_in_one_sentence(operator: Client) -> Non
     assert standing().kind == "paused"
 
 
+def test_runs_of_other_queues_are_not_work_of_this_one(operator: Client) -> None:
+    queue, bulk, more = make_queue(), make_queue("bulk"), make_queue("more")
+    enqueue_batch(do, [{}] * 3)
+    for other, minutes_ago in ((bulk, 4), (bulk, 9), (more, 2)):
+        works = run(other, started=timedelta(minutes=minutes_ago), ended=None, claimed=1)
+        works.worker_id = a_worker().pk
+        works.save()
+    text = "all 3 workers are busy with queue bulk and others, the oldest of these runs for 9 minutes"
+    assert standing() == standstill.Standing("elsewhere", f"Due work waits: {text}.")
+    shown = page(operator, "/queues/tested/")
+    verdict = shown[shown.index('class="verdict"') : shown.index('class="counts"')]
+    assert text in verdict and 'href="/workers/"' in verdict
+    assert "waiting" in verdict and "running" not in verdict
+    # Between two slices of its own it goes on; a run that was lost is none of them.
+    last = run(queue, started=timedelta(seconds=3), ended=timedelta(seconds=1), claimed=1)
+    assert standing() == standstill.Standing("busy", "Work goes on: its last run has just ended.")
+    type(last).objects.filter(pk=last.pk).update(state="lost")
+    assert standing().kind == "elsewhere"
+    type(last).objects.filter(pk=last.pk).update(state="done", finished_at=timezone.now() - timedelta(seconds=20))
+    assert standing().kind == "elsewhere"
+    a_worker()
+    assert standing() == standstill.Standing("starting", "Due work waits for the next hint. Free workers: 1.")
+
+
 @pytest.mark.parametrize(
     ("policy", "kind", "words"),
     [

@@ -96,6 +96,18 @@ def test_workers_that_are_all_busy_are_said_to_be() -> None:
     assert "all 1 workers are busy with longer runs" in found.message
 
 
+def test_workers_that_are_all_busy_elsewhere_are_told_with_the_queue_that_has_them() -> None:
+    _waiting()
+    other = make_queue("bulk")
+    for ago in (timedelta(minutes=4), timedelta(minutes=7)):
+        _run(other, _worker(), ago)
+    found = _only()
+    assert (found.warning, found.message) == (
+        True,
+        "work is due for 10 minutes: all 2 workers are busy with queue bulk, the oldest of these runs for 7 minutes",
+    )
+
+
 def test_a_limit_of_runs_explains_it() -> None:
     queue = _waiting(max_runs=1)
     _worker()

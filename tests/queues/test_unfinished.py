@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from queues.domain.unfinished import Answer, WayOut
-from queues.models import Batch, Chunk, Worker
+from queues.models import Batch, Chunk, Run, Worker
 from queues.selectors.clock import database_now
 from queues.services import pause
 from queues.services.batch_pause import pause_batch
@@ -96,6 +96,21 @@ def test_without_a_worker_that_takes_the_queue() -> None:
     worker("tested")
     Batch.objects.update(queued_at=timezone.now())
     assert ask(batch).kind == "waiting"
+
+
+def test_all_workers_busy_with_another_queue_are_named_not_said_to_work_on_it() -> None:
+    make_queue()
+    bulk = make_queue("bulk")
+    batch = enqueue_batch("tested.do", [1, 2])
+    now, minute = timezone.now(), timedelta(minutes=1)
+    facts = {"started_at": now - 3 * minute, "lease_until": now + minute, "chunks": 1, "claimed": 1}
+    Run.objects.create(queue=bulk, worker_id=worker().pk, **facts)
+    found = ask(batch)
+    assert (found.kind, found.way_out) == ("elsewhere", WayOut.SEE_WORKERS)
+    assert found.text == (
+        "2 jobs are waiting for a worker in queue tested. Due work waits: the only worker that takes it is busy with "
+        "queue bulk, for 3 minutes."
+    )
 
 
 def test_a_batch_that_the_broker_was_not_told_of() -> None:
