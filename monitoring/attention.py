@@ -35,6 +35,7 @@ KINDS = (
     "refusing",
     "paused",
     "left",
+    "lost",
     "silent",
     "webhook",
     "archive",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -41,6 +42,7 @@ def gather(snapshot: Snapshot) -> list[Finding]:
         *_paused(snapshot),
         *_left_standing(snapshot),
         *_silent(snapshot),
+        *_lost(snapshot),
         *_hand_over(snapshot),
         *_upstream(snapshot),
         *_webhooks(snapshot),
@@ -170,6 +172,19 @@ def _silent(snapshot: Snapshot) -> Iterator[Finding]:
         else:
             action = Action("Open the worker", url=reverse("worker", args=[key]))
         yield Finding("silent", Grade.WARNING, name, text, action, since=since, id=key)
+
+
+def _lost(snapshot: Snapshot) -> Iterator[Finding]:
+    """Of a worker that crashed nothing else tells: another has taken its place, and the work goes on."""
+    found = snapshot.once("lost runs", lambda: ranges.lost_runs(snapshot.now))
+    for line in snapshot.queues:
+        if not (count := found.get(line.figures.id, 0)):
+            continue
+        runs, their = ("1 run was", "its") if count == 1 else (f"{count:,} runs were", "their")
+        text = f"{runs} lost in the last 10 minutes: a worker died or was cut off; {their} jobs run again"
+        url = f"{reverse('runs')}?{urlencode({'queue': line.figures.name, 'state': 'lost'})}"
+        action = Action("See the runs", url=url)
+        yield Finding("lost", Grade.WARNING, f"queue {line.figures.name}", text, action, weight=count)
 
 
 def _hand_over(snapshot: Snapshot) -> Iterator[Finding]:

@@ -121,4 +121,10 @@ def deaths(now: datetime) -> dict[int, tuple[int, int]]:
     return {queue: (lately or 0, earlier or 0) for queue, lately, earlier in rows}
 
 
+def lost_runs(now: datetime) -> dict[int, int]:
+    """Runs lost in the last ten minutes, by queue. One that was given back by a worker that stopped is not lost."""
+    rows = MetricPoint.objects.filter(minute__gte=now - 2 * HALF, lost__gt=0)
+    return dict(rows.values_list("queue_id").annotate(Sum("lost")))
+
+
 RANGES = Ranges()

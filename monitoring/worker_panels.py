@@ -78,6 +78,7 @@ def worker_list(ask: Ask) -> Context:
         "filtered": wanted,
         "hosts": sorted(hosts.items())[:HOSTS_SHOWN] if len(hosts) > 1 else [],
         "health": {name: sum(worker.health == name for worker in seen) for name in ("healthy", "silent", "dead")},
+        "lost": sum(lost.values()),
         "suspended": sum(worker.state == "suspended" for worker in seen),
         "versions": versions if len(versions) > 1 else [],
         "unserved": [line for line in snapshot.queues if line.waiting and not _served(snapshot, line.figures.name)],

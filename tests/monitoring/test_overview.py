@@ -224,6 +224,22 @@ def test_a_worker_that_fell_silent_is_named() -> None:
     assert (one.action.url, one.action.operate) == (f"/workers/{worker.pk}/reclaim/", True)
 
 
+def test_lost_runs_are_told_though_other_workers_go_on() -> None:
+    queue, calm = make_queue(), make_queue("calm")
+    a_worker()
+    for state, minutes_ago in (("lost", 2), ("lost", 8), ("lost", 14), ("released", 1)):
+        ended = run(queue, started=timedelta(minutes=minutes_ago + 1), ended=timedelta(minutes=minutes_ago))
+        Run.objects.filter(pk=ended.pk).update(state=state)
+    stopped = run(calm, started=timedelta(minutes=3), ended=timedelta(minutes=2))
+    Run.objects.filter(pk=stopped.pk).update(state="released")
+    roll_up()
+    (one,) = found("lost")
+    assert (one.subject, one.weight, one.grade.word) == ("queue tested", 2, "warning")
+    assert one.text == ("2 runs were lost in the last 10 minutes: a worker died or was cut off; their jobs run again")
+    assert (one.action.words, one.action.url) == ("See the runs", "/runs/?queue=tested&state=lost")
+    assert "2 runs were lost" in shown("attention")
+
+
 def test_a_batch_that_was_stopped_names_its_cause() -> None:
     first, second = ran_batch(die=1), waiting_batch(1, name="After it")
     now = timezone.now()

@@ -118,6 +118,19 @@ def test_workers_are_filtered_by_host_and_by_what_they_take(operator: Client) ->
     assert "fits this filter" in page(operator, "/workers/?host=gamma")
 
 
+def test_runs_that_were_lost_are_told_also_when_their_worker_is_gone(operator: Client) -> None:
+    queue = make_queue()
+    a_run(queue, state="released")
+    assert "lost in the last 10 minutes:" not in page(operator, "/workers/")
+    a_run(queue, state="lost")
+    alone = page(operator, "/workers/")
+    assert '<a href="/runs/?state=lost">1 run</a> was lost in the last 10 minutes' in alone
+    a_run(queue, state="lost")
+    a_run(queue, state="lost", ago=900)
+    a_worker()
+    assert '<a href="/runs/?state=lost">2 runs</a> were lost in the last 10 minutes' in page(operator, "/workers/")
+
+
 def test_a_queue_with_work_and_no_worker_is_named(operator: Client) -> None:
     make_queue()
     enqueue_batch("tested.do", [{"n": 1}] * 4, queue="tested")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from monitoring import minutes
+from monitoring import minutes, ranges
 from queues.models import Worker
 from queues.selectors import activity, queue_page, runs, timeline, worker_health
 from queues.selectors.clock import database_now
@@ -103,7 +103,7 @@ def test_the_minutes_of_a_queue_are_read_by_their_key(world: World) -> None:
     for window in minutes.WINDOWS.values():
         for plan in plans(lambda window=window: minutes.by_bucket(1, now - window.length, window.bucket)):  # type: ignore[misc]
             assert plan.indexes("monitoring_metricpoint") == {"metricpoint_once"}, window.name
-    for read in (minutes.lately, minutes.last_hour):
+    for read in (minutes.lately, minutes.last_hour, ranges.lost_runs):
         for plan in plans(lambda read=read: read(now)):  # type: ignore[misc]
             assert "" not in plan.indexes("monitoring_metricpoint"), read.__name__
             assert rows_of(plan, "monitoring_metricpoint") <= 1_300
