@@ -120,12 +120,12 @@ def queue_backlog(ask: Ask) -> Context:
     """What waits, by state and priority."""
     line = _line(ask)
     found = _backlog(ask, line)
-    most = max((share.due + share.scheduled for share in found.shares), default=0) or 1
+    most = max((share.due + share.scheduled + share.retrying for share in found.shares), default=0) or 1
     rows = [
         {
             "share": share,
             "due": round(share.due / most * 1000),
-            "scheduled": round(share.scheduled / most * 1000),
+            "later": round((share.scheduled + share.retrying) / most * 1000),
             "age": _since(share.oldest, ask.snapshot.now),
         }
         for share in found.shares

@@ -20,17 +20,23 @@ BATCHES_SHOWN = 8
 @dataclass(frozen=True, slots=True)
 class QueueLine:
     """A queue as the table shows it. Where `about` is set the backlog is an estimate, and where `least` is
-    set not even that: there are more than these."""
+    set not even that: there are more than these. `retrying` are part of `scheduled`."""
 
     figures: figures.QueueFigures
     waiting: int
     scheduled: int
+    retrying: int
     held: int
     dead: int
     running: int
     rate: float
     about: bool
     least: bool
+
+    @property
+    def planned(self) -> int:
+        """What is not due yet and has not failed before."""
+        return self.scheduled - self.retrying
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +185,12 @@ class Snapshot:
 
 def _queue_line(queue: figures.QueueFigures, estimate: figures.Estimate | None, running: int, rate: float) -> QueueLine:
     waiting, scheduled, held, dead = queue.waiting, queue.scheduled, queue.held, queue.dead
+    retrying = queue.retrying
     if estimate is not None:
         # An estimate is ten seconds old at most; what is counted now is the least there can be.
         if not queue.exact:
             waiting, scheduled = max(waiting, estimate.waiting), max(scheduled, estimate.scheduled)
-            held = max(held, estimate.held)
+            retrying, held = max(retrying, estimate.retrying), max(held, estimate.held)
         if not queue.dead_exact:
             dead = max(dead, estimate.dead)
     capped = not (queue.exact and queue.dead_exact)
@@ -191,6 +198,7 @@ def _queue_line(queue: figures.QueueFigures, estimate: figures.Estimate | None, 
         queue,
         waiting,
         scheduled,
+        min(retrying, scheduled),
         held,
         dead,
         running,

@@ -6,17 +6,22 @@ from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Aggregate,
     BigIntegerField,
+    Case,
     DateTimeField,
     DurationField,
     ExpressionWrapper,
     F,
     FloatField,
     Func,
+    SmallIntegerField,
     Subquery,
     Value,
+    When,
 )
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Extract
+
+from queues.domain.states import HeldWhy
 
 # Jobs of a chunk that are neither done nor cancelled: waiting while it is ready, running while it is leased.
 UNENDED = F("size") - F("succeeded") - F("cancelled")
@@ -50,16 +55,26 @@ class Percentile(Aggregate):
         super().__init__(expression, fraction=repr(float(fraction)))
 
 
-class BoundedSums(Subquery):
-    """Sums over a sub-select: [sum where due, sum where not due, rows seen].
+def ready_kind(now: datetime) -> Case:
+    """How a ready chunk stands, as a number to sum by: 0 due, 1 scheduled, 2 waiting for its next try."""
+    return Case(When(run_at__lte=now, then=0), When(is_retry=True, then=2), default=1, output_field=SmallIntegerField())
 
-    The sub-select must yield `jobs` and `due`. A slice of it bounds the work however long the backlog is;
+
+# How a parked chunk stands, as a number to sum by: 0 dead, 1 in the trash.
+PARKED_KIND = Case(When(held_why=HeldWhy.DEAD, then=0), default=1, output_field=SmallIntegerField())
+
+
+class BoundedSums(Subquery):
+    """Sums over a sub-select by kind, and what was seen of it: [sum of kind 0, of kind 1, of kind 2, rows].
+
+    The sub-select must yield `jobs` and `kind`. A slice of it bounds the work however long the backlog is;
     Django can aggregate over a slice only for a whole query, not for each row of another one.
     """
 
     template = (
-        "(SELECT ARRAY[COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.due), 0),"
-        " COALESCE(SUM(bounded.jobs) FILTER (WHERE NOT bounded.due), 0), COUNT(*)]::bigint[]"
+        "(SELECT ARRAY[COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.kind = 0), 0),"
+        " COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.kind = 1), 0),"
+        " COALESCE(SUM(bounded.jobs) FILTER (WHERE bounded.kind = 2), 0), COUNT(*)]::bigint[]"
         " FROM (%(subquery)s) AS bounded)"
     )
     output_field = ArrayField(BigIntegerField())

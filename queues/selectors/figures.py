@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import BooleanField, Case, Count, F, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
 
-from queues.domain.states import ChunkState, HeldWhy, RunState, WorkerState
+from queues.domain.states import ChunkState, RunState, WorkerState
 from queues.models import Chunk, Queue, Run, Worker
-from queues.selectors.expressions import UNENDED, BoundedSums
+from queues.selectors.expressions import PARKED_KIND, UNENDED, BoundedSums, ready_kind
 
 # Chunk rows that one reading of all queues may touch, and the least that each queue gets of it.
 CHUNK_ROWS = 5_000
@@ -34,7 +34,7 @@ class QueueFigures:
     """One queue. Where `exact` is false, `waiting`, `scheduled` and `held` are only the least there can be.
 
     `waiting` is what is due, and with it what is `held`: by a batch that is still open or paused, or by a stage before
-    it. `scheduled` is not due yet.
+    it. `scheduled` is not due yet, and with it what waits for its next try: `retrying`.
     """
 
     id: int
@@ -43,6 +43,7 @@ class QueueFigures:
     pause: Pause | None
     waiting: int
     scheduled: int
+    retrying: int
     held: int
     exact: bool
     dead: int
@@ -57,6 +58,7 @@ class Estimate:
     scheduled: int
     held: int
     dead: int
+    retrying: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,9 @@ def queue_figures(now: datetime) -> list[QueueFigures]:
     each = max(CHUNK_ROWS_EACH, CHUNK_ROWS // max(1, Queue.objects.count()))
     figures = []
     for row in _counted(now, each).order_by("name"):
-        due, scheduled, seen = row.ready
-        _, held, seen_held = row.held
-        dead, _, parked = row.parked
+        due, scheduled, retrying, seen = row.ready
+        held, _, _, seen_held = row.held
+        dead, _, _, parked = row.parked
         figures.append(
             QueueFigures(
                 id=row.pk,
@@ -82,7 +84,8 @@ def queue_figures(now: datetime) -> list[QueueFigures]:
                 handler=row.handler,
                 pause=_pause(row, now),
                 waiting=due + held,
-                scheduled=scheduled,
+                scheduled=scheduled + retrying,
+                retrying=retrying,
                 held=held,
                 exact=max(seen, seen_held) <= each,
                 dead=dead,
@@ -115,9 +118,9 @@ def queue_estimates(now: datetime) -> dict[int, Estimate]:
     """Whole counts of all queues, however long. Dear on a long backlog: call it seldom and `bounded`."""
     estimates = {}
     for row in _counted(now, None):
-        due, scheduled, _ = row.ready
-        _, held, _ = row.held
-        estimates[row.pk] = Estimate(due + held, scheduled, held, row.parked[0])
+        due, scheduled, retrying, _ = row.ready
+        held = row.held[0]
+        estimates[row.pk] = Estimate(due + held, scheduled + retrying, held, row.parked[0], retrying)
     return estimates
 
 
@@ -144,28 +147,26 @@ def _counted(now: datetime, limit: int | None) -> "QuerySet[Queue, Any]":
     """The queues, each with the sums of its chunks by state: of so many and one more, or of all."""
     return Queue.objects.annotate(
         ready=_ready(now, limit),
-        held=_in_state(ChunkState.HELD, UNENDED, limit),
-        parked=_in_state(ChunkState.PARKED, F("size"), limit),
+        held=_in_state(ChunkState.HELD, UNENDED, Value(0), limit),
+        parked=_in_state(ChunkState.PARKED, F("size"), PARKED_KIND, limit),
     )
 
 
 def _ready(now: datetime, limit: int | None) -> BoundedSums:
-    due = Case(When(run_at__lte=now, then=Value(True)), default=Value(False), output_field=BooleanField())
-    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.READY).annotate(jobs=UNENDED, due=due)
+    ready = Chunk.objects.filter(queue=OuterRef("pk"), state=ChunkState.READY)
+    rows = ready.annotate(jobs=UNENDED, kind=ready_kind(now))
     # In the order of the claim index, so that the slice is read from it.
     return _sums(rows.order_by("priority", "run_at", "id"), limit)
 
 
-def _in_state(state: ChunkState, jobs: Combinable, limit: int | None) -> BoundedSums:
-    """Parked ones by whether they are dead; held ones are all `not due`."""
-    dead = Case(When(held_why=HeldWhy.DEAD, then=Value(True)), default=Value(False), output_field=BooleanField())
-    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=state).annotate(jobs=jobs, due=dead)
+def _in_state(state: ChunkState, jobs: Combinable, kind: Combinable, limit: int | None) -> BoundedSums:
+    rows = Chunk.objects.filter(queue=OuterRef("pk"), state=state).annotate(jobs=jobs, kind=kind)
     # In the order of the partial index of the state.
     return _sums(rows.order_by("id"), limit)
 
 
 def _sums(rows: Any, limit: int | None) -> BoundedSums:
-    found = rows.values("jobs", "due")
+    found = rows.values("jobs", "kind")
     return BoundedSums(found.order_by() if limit is None else found[: limit + 1])
 
 

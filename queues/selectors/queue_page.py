@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from statistics import mean, median
 from typing import Any
 
-from django.db.models import BooleanField, Case, F, OuterRef, Q, Sum, Value, When
+from django.db.models import F, OuterRef, Q, Sum, Value
+from django.db.models.expressions import Combinable
 
-from queues.domain.states import ChunkState, HeldWhy, Priority, RunState
+from queues.domain.states import ChunkState, Priority, RunState
 from queues.models import Chunk, Queue, QueueSlot, Run
-from queues.selectors.expressions import UNENDED, BoundedSums, time_bucket
+from queues.selectors.expressions import PARKED_KIND, UNENDED, BoundedSums, ready_kind, time_bucket
 from queues.selectors.job_walk import Parts
 
 # Chunk rows that are read of each priority and state.
@@ -23,11 +24,13 @@ RECENT = 200
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What waits at one priority. `exact` is false where there is more than was counted."""
+    """What waits at one priority: due, planned for later, or for a next try. `exact` is false where there is more than
+    was counted."""
 
     priority: str
     due: int
     scheduled: int
+    retrying: int
     oldest: datetime | None
     exact: bool
 
@@ -109,17 +112,17 @@ class Sizes:
 def backlog(queue: int, now: datetime) -> Backlog:
     """By state and priority. Three queries, over at most `EACH` chunks of each."""
     row: Any = Queue.objects.filter(pk=queue).values(
-        held=_sum(Q(state=ChunkState.HELD), F("size")), parked=_sum(Q(state=ChunkState.PARKED), F("size"))
+        held=_sum(Q(state=ChunkState.HELD), Value(0)), parked=_sum(Q(state=ChunkState.PARKED), PARKED_KIND)
     )[0]
     ready, oldest = _ready(queue, now), _oldest(queue, now)
     shares = [
-        Share(priority.label, due, scheduled, oldest.get(priority), seen <= EACH)
+        Share(priority.label, due, scheduled, retrying, oldest.get(priority), seen <= EACH)
         for priority in Priority
-        for due, scheduled, seen in [ready.get(priority, (0, 0, 0))]
+        for due, scheduled, retrying, seen in [ready.get(priority, (0, 0, 0, 0))]
     ]
     held, parked = row["held"], row["parked"]
-    exact = all(share.exact for share in shares) and max(held[2], parked[2]) <= EACH
-    return Backlog(shares, held[0] + held[1], parked[0], parked[1], exact)
+    exact = all(share.exact for share in shares) and max(held[-1], parked[-1]) <= EACH
+    return Backlog(shares, held[0], parked[0], parked[1], exact)
 
 
 def next_chunks(queue: int, now: datetime) -> list[NextChunk]:
@@ -240,22 +243,19 @@ def _first(queue: int, when: dict[str, datetime], order: tuple[str, ...]) -> lis
     return list(rows[:NEXT])
 
 
-def _ready(queue: int, now: datetime) -> dict[int, tuple[int, int, int]]:
-    """Jobs that are due, those that are not, and the chunks that were read for it, by priority."""
-    due = Case(When(run_at__lte=now, then=Value(True)), default=Value(False), output_field=BooleanField())
+def _ready(queue: int, now: datetime) -> dict[int, tuple[int, int, int, int]]:
+    """Jobs that are due, scheduled and waiting for a next try, and the chunks that were read for it, by priority."""
     rows = _each_priority(queue).read(
         lambda ready: (
-            ready.annotate(jobs=UNENDED, due=due)
+            ready.annotate(jobs=UNENDED, kind=ready_kind(now))
             .order_by("run_at", "pk")
-            .values_list("priority", "jobs", "due")[: EACH + 1]
+            .values_list("priority", "jobs", "kind")[: EACH + 1]
         ),
         each="part_due",
     )
-    return {priority: (due, later, seen) for priority, due, later, seen in rows if seen}
+    return {priority: (due, later, again, seen) for priority, due, later, again, seen in rows if seen}
 
 
-def _sum(which: Q, jobs: Any) -> BoundedSums:
-    """By whether they are dead; what is held is all `not due`."""
-    dead = Case(When(held_why=HeldWhy.DEAD, then=Value(True)), default=Value(False), output_field=BooleanField())
-    rows = Chunk.objects.filter(which, queue=OuterRef("pk")).order_by("id").annotate(jobs=jobs, due=dead)
-    return BoundedSums(rows.values("jobs", "due")[: EACH + 1])
+def _sum(which: Q, kind: Combinable) -> BoundedSums:
+    rows = Chunk.objects.filter(which, queue=OuterRef("pk")).order_by("id").annotate(jobs=F("size"), kind=kind)
+    return BoundedSums(rows.values("jobs", "kind")[: EACH + 1])

@@ -18,7 +18,7 @@ from monitoring.queue_panels import queue_flow, queue_sizes
 from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
 from queues.models import AuditEntry, Chunk, Queue, QueueSlot
-from queues.selectors import policy, queue_page
+from queues.selectors import figures, policy, queue_page
 from queues.selectors.clock import database_now
 from queues.services import standstill
 from queues.services.change_policy import FIELDS, PolicyRefused, change_policy
@@ -26,7 +26,7 @@ from queues.services.enqueue import enqueue_batch
 from queues.services.pause import pause_queue
 from tests.monitoring.test_pages import HOSTILE
 from tests.monitoring.worlds import a_worker, ran_batch, run, waiting_batch
-from tests.queues.working import do, leased, make_queue
+from tests.queues.working import do, drain, leased, make_queue
 
 pytestmark = pytest.mark.django_db
 WHO = {"actor": "maria", "source": "page"}
@@ -103,12 +103,49 @@ def test_the_backlog_is_counted_by_priority_and_state() -> None:
     Chunk.objects.filter(priority=1, size=1).update(state="held", held_why="paused")
     found = queue_page.backlog(queue.pk, database_now())
     shares = {share.priority: share for share in found.shares}
-    assert (shares["high"].due, shares["high"].scheduled) == (4, 0)
-    assert (shares["normal"].due, shares["normal"].scheduled) == (0, 3)
+    assert (shares["high"].due, shares["high"].scheduled, shares["high"].retrying) == (4, 0, 0)
+    assert (shares["normal"].due, shares["normal"].scheduled, shares["normal"].retrying) == (0, 3, 0)
     assert shares["normal"].oldest is None
     assert (found.held, found.dead, found.trashed, found.exact) == (1, 0, 0, True)
     assert found.oldest == shares["high"].oldest
     assert found.oldest is not None
+
+
+def test_what_waits_for_its_next_try_is_told_from_what_is_planned(operator: Client) -> None:
+    queue = make_queue(max_attempts=3, backoff_base=600)
+    enqueue_batch(do, [{"fail": 1}, {"fail": 1}, {}])
+    drain(runs=1)
+    enqueue_batch(do, [{}] * 5, run_at=timezone.now() + timedelta(hours=1))
+    enqueue_batch(do, [{}] * 4)
+    found = queue_page.backlog(queue.pk, database_now()).shares[2]
+    assert (found.due, found.scheduled, found.retrying) == (4, 5, 2)
+    (line,) = figures.queue_figures(database_now())
+    assert (line.waiting, line.scheduled, line.retrying) == (4, 7, 2)
+    assert figures.queue_estimates(database_now())[queue.pk] == figures.Estimate(4, 7, 0, 0, retrying=2)
+    shown = page(operator, "/queues/tested/")
+    for state, words in (("waiting", "4"), ("scheduled", "5"), ("retrying", "2")):
+        link = f'<a class="quiet" href="/jobs/?queue=tested&amp;state={state}">{words}</a>'
+        assert link in shown[shown.index("Backlog by priority") :], state
+        listed = operator.get(f"/jobs/?queue=tested&state={state}").content.decode()
+        assert listed.count("data-row") == int(words), state
+
+
+def test_each_figure_of_a_queue_leads_to_the_list_that_yields_it(operator: Client) -> None:
+    make_queue("a.b-c")
+    for url, lists in {
+        "/queues/": ("/jobs/?queue=a.b-c&amp;state=waiting", "/runs/?queue=a.b-c&amp;state=running",
+                     "/workers/?queue=a.b-c", "/jobs/?state=waiting", "/runs/?state=running"),
+        "/": tuple(f"/jobs/?queue=a.b-c&amp;state={state}" for state in ("waiting", "scheduled", "running")),
+        "/queues/a.b-c/": (
+            *(f"/jobs/?queue=a.b-c&amp;state={state}" for state in ("waiting", "scheduled", "running", "held")),
+            "/runs/?queue=a.b-c&amp;state=running", "/dead-letters/?queue=a.b-c", "/trash/?queue=a.b-c",
+        ),
+    }.items():  # fmt: skip
+        shown = page(operator, url)
+        for address in lists:
+            assert f'<a class="quiet" href="{address}">' in shown, (url, address)
+            assert operator.get(address.replace("&amp;", "&")).status_code == 200
+    assert '<a href="/jobs/?queue=a.b-c">Jobs</a>' in page(operator, "/queues/a.b-c/")
 
 
 def test_a_backlog_beyond_the_limit_says_that_it_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
