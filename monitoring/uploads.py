@@ -70,6 +70,16 @@ class Upload:
         """The file itself."""
         return folder() / self.token / "lines"
 
+    @property
+    def pasted(self) -> str:
+        """The lines, where they were pasted and so can be sent by a form again; nothing for a file."""
+        if self.name or self.size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return ""
+        try:
+            return self.lines.read_bytes().decode(errors="replace")
+        except OSError:  # enqueued or discarded meanwhile
+            return ""
+
     def save(self) -> None:
         """Write what is known of it."""
         path = folder() / self.token / "state.json"

@@ -258,6 +258,13 @@ def _wishes(options: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in given.items() if value]
 
 
+def _flaws(found: Upload, pasted: str) -> list[tuple[int, str, str]]:
+    """The bad lines with what is wrong; and as they read, where they are corrected on the page."""
+    lines = [line.rstrip("\r") for line in found.pasted.split("\n")] if pasted else []
+    flaws = found.inspection.get("flaws", [])
+    return [(line, why, lines[line - 1] if line <= len(lines) else "") for line, why in flaws]
+
+
 def _page(request: HttpRequest, found: Upload, error: str = "") -> HttpResponse:
     handler, queue = resolve_target(found.options)
     lane = find_lane(handler, queue)
@@ -265,6 +272,8 @@ def _page(request: HttpRequest, found: Upload, error: str = "") -> HttpResponse:
     kept: dict[str, Any] = found.inspection
     jobs = kept.get("jobs", 0)
     rows = kept.get("rows", [])
+    # What was corrected and could not be kept is not typed anew.
+    pasted = (request.POST.get("text") or found.pasted) if kept.get("flaws") else ""
     context = {
         "nav": "batches",
         "upload": found,
@@ -274,6 +283,8 @@ def _page(request: HttpRequest, found: Upload, error: str = "") -> HttpResponse:
         "columns": [(place, one, [row[one["name"]] for row in rows]) for place, one in enumerate(found.columns)],
         "kinds": [(kind.value, words) for kind, words in KINDS.items()],
         "inspection": kept,
+        "pasted": pasted,
+        "flaws": _flaws(found, pasted),
         "advice": limits.attempt(lambda: policy.advice(name)) if request.method != "POST" else [],
         "own_size": lane.chunk_size,
         "most": most,

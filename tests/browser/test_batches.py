@@ -55,6 +55,27 @@ def test_a_file_with_a_bad_line_is_corrected_and_enqueued(scripts: bool, visit: 
     assert window.complaints == []
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_pasted_lines_are_corrected_where_they_are(scripts: bool, visit: Come) -> None:
+    make_queue()
+    window = visit(java_script_enabled=scripts)
+    page = window.open("/batches/new/")
+    page.fill("textarea[name=text]", '\n{"id": 1}\n{"id": }\n')
+    page.click("#preview")
+    expect(page.locator("#flaws")).to_contain_text("line 3")
+    field = page.locator("textarea[name=text]")
+    assert field.input_value() == '\n{"id": 1}\n{"id": }\n'
+    if scripts:
+        assert findings(page) == []
+    field.fill('{"id": 1}\n{"id": 2}\n')
+    page.click("#again")
+    page.click("#enqueue")
+    expect(page.locator("h1")).to_be_visible()
+    page.wait_for_url("**/batches/*/")
+    assert Batch.objects.get().total == 2
+    assert window.complaints == []
+
+
 def test_a_batch_is_paused_resumed_cancelled_and_deleted(visit: Come) -> None:
     batch = waiting_batch(30, name="Wrong prices")
     window = visit()

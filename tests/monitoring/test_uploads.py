@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,45 @@ def test_a_bad_line_is_named_with_what_to_do_and_the_file_is_sent_again(operator
     answer = step(operator, answer, step="enqueue")
     assert Batch.objects.get().total == 3
     assert answer.redirect_chain[-1][0] == f"/batches/{Batch.objects.get().pk}/"
+
+
+def test_pasted_lines_are_corrected_on_the_page(operator: Client, tmp_path: Path) -> None:
+    text = '\r\n{"id": 1}\r\n{"id": }\r\n{"say": "</textarea><script>alert(1)"}'
+    data = {"target": "uploads", "step": "preview", "text": text, "name": "By hand", "metadata": "tenant=acme"}
+    answer = operator.post(reverse("new-batch"), data, follow=True)
+    shown = text_of(answer)
+    assert "line 3" in shown and "<code>{&quot;id&quot;: }</code>" in shown
+    assert 'type="file"' not in shown and "<script>alert" not in shown
+    # The browser drops one line break after the tag: the empty first line is there still, and counts.
+    field = shown[shown.index('<textarea name="text"') : shown.index("</textarea>")].partition(">")[2]
+    assert unescape(field) == "\n" + text
+    answer = step(operator, answer, step="again", format="jsonl", text=text.replace('"id": }', '"id": 2}'))
+    assert "Enqueue 3 jobs" in text_of(answer)
+    assert len(kept(tmp_path)) == 1
+    step(operator, answer, step="enqueue", name="By hand")
+    batch = Batch.objects.get()
+    assert (batch.total, batch.name, batch.metadata) == (3, "By hand", {"tenant": "acme"})
+
+
+def test_a_correction_that_cannot_be_kept_is_not_lost(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"target": "uploads", "step": "preview", "text": "id,age\n1\n"}
+    answer = operator.post(reverse("new-batch"), data, follow=True)
+    monkeypatch.setattr(uploads, "MOST", 1)
+    answer = step(operator, answer, step="again", format="csv", text="id,age\n1,2\n")
+    assert answer.status_code == 422
+    assert "files of yours wait already" in text_of(answer)
+    assert "\nid,age\n1,2\n</textarea>" in text_of(answer)
+    # The table still tells of what was looked at.
+    assert "<code>1</code>" in text_of(answer)
+
+
+def test_what_is_too_long_to_be_pasted_is_sent_as_a_file(operator: Client, settings: Any) -> None:
+    answer = operator.post(
+        reverse("new-batch"), {"target": "uploads", "step": "preview", "text": "id,age\n1\n"}, follow=True
+    )
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 5
+    shown = text_of(operator.get(answer.redirect_chain[-1][0]))
+    assert "<textarea" not in shown and 'type="file"' in shown
 
 
 def test_the_mapping_survives_a_corrected_file(operator: Client) -> None:
