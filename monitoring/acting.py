@@ -16,8 +16,8 @@ from django.urls import reverse
 
 from monitoring import filters
 from queues.domain.operating import ARCHIVED, DEEDS, Action, Deed
-from queues.domain.states import Outcome, Priority
-from queues.selectors import clock, figures
+from queues.domain.states import Outcome
+from queues.selectors import clock
 
 MOST_PICKED = 500
 # Of those that were picked, the first are named in words.
@@ -176,11 +176,3 @@ def _check_ends(chosen: Mapping[str, str]) -> None:
     filters.one_of("Outcome", chosen.get("outcome", ""), [outcome.value for outcome in Outcome])
     if "before" in chosen and filters.moment(chosen["before"], clock.database_now) is None:
         raise filters.Unclear("To: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC).")
-
-
-def choices(action: Action) -> Mapping[str, str]:
-    """What can be chosen as the new priority or queue."""
-    option = DEEDS[action].option
-    if option == "priority":
-        return {priority.label: priority.label for priority in Priority}
-    return {name: name for name in figures.queue_names()} if option == "queue" else {}

@@ -1,38 +1,53 @@
 """The admin: every table to look at, a queue's policy to change, and the operators' verbs through their services."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import Model, Q, QuerySet
+from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from queues import admin_outward, admin_people, admin_records, admin_recurring, models
+from queues import admin_operations, admin_outward, admin_people, admin_records, admin_recurring, models
 from queues.admin_base import BoundedAdmin, ReadOnlyAdmin
-from queues.admin_graph import BatchGraph
-from queues.admin_operations import OperatingAdmin
+from queues.admin_confirm import asked
+from queues.admin_deeds import OfEach, OfJobs
+from queues.admin_graph import BATCH_ACTIONS, BatchGraph
+from queues.domain.operating import Action
 from queues.selectors.advice import advise, in_words
 from queues.selectors.batch_lists import metadata_has
 from queues.selectors.batch_status import batch_status
 from queues.services import audit
-from queues.services.archive import RestoreRefused, restore
-from queues.services.batch_pause import BatchPauseRefused, pause_batch, resume_batch
-from queues.services.cancel import CancelRefused, cancel_batch
-from queues.services.delete import DeleteRefused, delete_batch
-from queues.services.operate import Action
 from queues.services.pause import PauseRefused, pause_queue, resume_queue
 from queues.services.sync_queues import sync_slots
 
-__all__ = ["admin_outward", "admin_people", "admin_records", "admin_recurring"]  # registered by being imported
+# Registered by being imported.
+__all__ = ["admin_operations", "admin_outward", "admin_people", "admin_records", "admin_recurring"]
 
-# Batches that one action cancels within its request.
-MOST_BATCHES = 100
-
-
-def _chosen(rows: "QuerySet[Any]", most: int) -> list[int]:
-    """The keys of chosen rows, in order, one more than are allowed."""
-    return list(rows.order_by("pk").values_list("pk", flat=True)[: most + 1])
+_PAUSE = OfEach(
+    verb="Pause",
+    past="paused",
+    thing="queue",
+    consequence="Nothing new of them starts until somebody resumes them. What runs is finished.",
+    call=pause_queue,
+    argument="name",
+    refused=(PauseRefused,),
+    value="name",
+    label="name",
+    command="queues pause {}",
+)
+_RESUME = OfEach(
+    verb="Resume",
+    past="resumed",
+    thing="queue",
+    consequence="What waits in them runs as soon as a worker is free.",
+    call=resume_queue,
+    argument="name",
+    refused=(PauseRefused,),
+    value="name",
+    label="name",
+    command="queues resume {}",
+    why_not=lambda queue: "" if queue.paused_at else "it is not paused",
+)
 
 
 @admin.register(models.Queue)
@@ -42,7 +57,7 @@ class QueueAdmin(BoundedAdmin):
     ordering = ("name",)
     list_display = ("name", "handler", "paused", "chunk_size", "run_size", "max_attempts", "max_runs")
     search_help_text = "An id or an exact name."
-    actions = ("pause", "resume")
+    actions = (asked("pause", "Pause: start nothing new", _PAUSE), asked("resume", "Resume", _RESUME))
     fieldsets = (
         (None, {"fields": ("name", "handler", "default_priority", "acknowledge")}),
         ("Chunks", {"fields": ("boundaries", "chunk_size", "batch_threshold")}),
@@ -104,16 +119,6 @@ class QueueAdmin(BoundedAdmin):
             changed=changed,
         )
 
-    @admin.action(description="Pause: start nothing new", permissions=["operate"])
-    def pause(self, request: HttpRequest, queryset: "QuerySet[models.Queue]") -> None:
-        """Pause the chosen queues."""
-        _each(self, request, queryset.order_by("pk"), pause_queue, PauseRefused, "name", "paused")
-
-    @admin.action(description="Resume", permissions=["operate"])
-    def resume(self, request: HttpRequest, queryset: "QuerySet[models.Queue]") -> None:
-        """Resume the chosen queues."""
-        _each(self, request, queryset.order_by("pk"), resume_queue, PauseRefused, "name", "resumed")
-
 
 @admin.register(models.Batch)
 class BatchAdmin(BatchGraph, ReadOnlyAdmin):
@@ -121,7 +126,7 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
 
     list_display = ("id", "name", "queue_name", "state", "total", "succeeded", "dead", "cancelled", "created_at")
     search_help_text = "An id, an exact name, or key=value of the metadata; or <id for those before it."
-    actions = ("retry_dead", "retry_all", "pause", "resume", "cancel", "to_trash", "delete_finished")
+    actions = BATCH_ACTIONS
 
     def get_fields(self, request: HttpRequest, obj: models.Batch | None = None) -> list[Any]:
         """Every field, and how it stands."""
@@ -144,61 +149,22 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
             wanted |= metadata_has(key.strip(), value.strip())
         return queryset.filter(wanted)
 
-    @admin.action(description="Pause: nothing more of it starts", permissions=["operate"])
-    def pause(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
-        """Pause the chosen batches."""
-        rows = queryset.order_by("pk")[:MOST_BATCHES]
-        _each(self, request, rows, pause_batch, BatchPauseRefused, "batch_id", "paused")
-
-    @admin.action(description="Resume", permissions=["operate"])
-    def resume(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
-        """Resume the chosen batches."""
-        rows = queryset.order_by("pk")[:MOST_BATCHES]
-        _each(self, request, rows, resume_batch, BatchPauseRefused, "batch_id", "resumed")
-
-    @admin.action(description="Cancel: what waits ends now", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
-        """Cancel the chosen batches."""
-        chosen = _chosen(queryset, MOST_BATCHES)
-        if len(chosen) > MOST_BATCHES:
-            self.message_user(request, f"At most {MOST_BATCHES} batches at once.", messages.ERROR)
-            return
-        rows = models.Batch.objects.filter(pk__in=chosen).order_by("pk")
-        _each(self, request, rows, cancel_batch, CancelRefused, "batch_id", "cancelled")
-
-    @admin.action(description="Delete, with all jobs: finished ones only, for good", permissions=["empty"])
-    def delete_finished(self, request: HttpRequest, queryset: "QuerySet[models.Batch]") -> None:
-        """Delete the chosen batches in the background."""
-        chosen = _chosen(queryset, MOST_BATCHES)
-        if len(chosen) > MOST_BATCHES:
-            self.message_user(request, f"At most {MOST_BATCHES} batches at once.", messages.ERROR)
-            return
-        rows = models.Batch.objects.filter(pk__in=chosen).order_by("pk")
-        _each(self, request, rows, delete_batch, DeleteRefused, "batch_id", "being deleted")
-
 
 @admin.register(models.DeadLetter)
-class DeadLetterAdmin(OperatingAdmin):
+class DeadLetterAdmin(ReadOnlyAdmin):
     """Jobs that wait for a person."""
 
     list_display = ("job_id", "queue_name", "batch_number", "error_class", "reason", "attempts", "died_at")
     texts = ("message",)
-    actions = ("retry", "delete")
+    actions = (
+        asked("retry", "Retry, with all attempts", OfJobs(Action.RETRY_DEAD, "dead letter")),
+        asked("delete", "Delete: put them in the trash", OfJobs(Action.DELETE_DEAD, "dead letter")),
+    )
 
     @admin.display(description="batch")
     def batch_number(self, obj: models.DeadLetter) -> int | None:
         """The pointer, not the row."""
         return obj.batch_id
-
-    @admin.action(description="Retry, with all attempts", permissions=["operate"])
-    def retry(self, request: HttpRequest, queryset: "QuerySet[models.DeadLetter]") -> None:
-        """Try the chosen jobs again."""
-        self.operate(request, queryset, Action.RETRY_DEAD)
-
-    @admin.action(description="Delete: put them in the trash", permissions=["operate"])
-    def delete(self, request: HttpRequest, queryset: "QuerySet[models.DeadLetter]") -> None:
-        """Put the chosen jobs in the trash."""
-        self.operate(request, queryset, Action.DELETE_DEAD)
 
 
 @admin.register(models.ArchivedJob)
@@ -207,42 +173,7 @@ class ArchivedJobAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "queue_name", "batch_id", "handler", "outcome", "finished_at")
     texts = ("payload",)
-    actions = ("restore",)
-
-    @admin.action(description="Restore: let them run again", permissions=["operate"])
-    def restore(self, request: HttpRequest, queryset: "QuerySet[models.ArchivedJob]") -> None:
-        """Bring the chosen jobs back."""
-        try:
-            result = restore(job_ids=_chosen(queryset, 1_000), actor=request.user.get_username(), source="admin")
-        except RestoreRefused as error:
-            self.message_user(request, f"Nothing was restored: {error}", messages.ERROR)
-            return
-        self.message_user(request, f"{result.jobs:,} jobs run again.", messages.SUCCESS)
-
-
-def _each(
-    page: BoundedAdmin,
-    request: HttpRequest,
-    rows: "QuerySet[Any]",
-    verb: Callable[..., Any],
-    refusal: type[Exception],
-    argument: str,
-    done: str,
-) -> None:
-    """Call a service for each row, and tell what came of it."""
-    changed = 0
-    for row in rows:
-        try:
-            verb(**{argument: _key(row, argument)}, actor=request.user.get_username(), source="admin")
-            changed += 1
-        except refusal as error:
-            page.message_user(request, str(error), messages.WARNING)
-    if changed:
-        page.message_user(request, f"{changed} {done}.", messages.SUCCESS)
-
-
-def _key(row: Model, argument: str) -> Any:
-    return row.pk if argument == "batch_id" else getattr(row, argument)
+    actions = (asked("restore", "Restore: let them run again", OfJobs(Action.UNARCHIVE, "archived job")),)
 
 
 def _plain(value: Any) -> Any:

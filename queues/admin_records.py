@@ -1,15 +1,17 @@
 """The admin's tables that are only looked at."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from queues import models
 from queues.admin_base import ReadOnlyAdmin
-from queues.admin_operations import OperatingAdmin
+from queues.admin_confirm import asked
+from queues.admin_deeds import OfEach, OfJobs
+from queues.domain.operating import Action
+from queues.domain.states import WorkerCommand
 from queues.services import control
 
 
@@ -22,12 +24,18 @@ class ChunkAdmin(ReadOnlyAdmin):
 
 
 @admin.register(models.Job)
-class JobAdmin(OperatingAdmin):
+class JobAdmin(ReadOnlyAdmin):
     """Jobs in the hot tables."""
 
     list_display = ("id", "batch_id", "chunk_id", "failures", "own_state")
     texts = ("payload",)
-    actions = ("retry_jobs", "cancel_jobs", "delete_jobs")
+    actions = (
+        asked("retry_jobs", "Retry: dead, cancelled and waiting for a next try", OfJobs(Action.RETRY)),
+        asked("cancel_jobs", "Cancel: what has not been started", OfJobs(Action.CANCEL)),
+        asked("delete_jobs", "Delete: put them in the trash", OfJobs(Action.DELETE)),
+        asked("change_priority", "Change the priority of what has not been started", OfJobs(Action.PRIORITY)),
+        asked("change_queue", "Move to another queue what has not been started", OfJobs(Action.QUEUE)),
+    )
 
 
 @admin.register(models.Run)
@@ -57,6 +65,58 @@ class AttemptAdmin(ReadOnlyAdmin):
     texts = ("message", "traceback")
 
 
+def _order(verb: str, past: str, consequence: str, call: Any, command: str, **more: Any) -> OfEach:
+    """Something that workers are told, by their ids; a person knows them by their names."""
+    return OfEach(
+        verb=verb,
+        past=past,
+        thing="worker",
+        consequence=consequence,
+        call=call,
+        argument="worker",
+        refused=(control.ControlRefused,),
+        label="name",
+        command=f"workers {command} {{}}",
+        **more,
+    )
+
+
+_SUSPEND = _order(
+    "Suspend",
+    "told to wait",
+    "They finish the job in hand, give back the rest and claim nothing until they are resumed.",
+    control.suspend,
+    "suspend",
+    why_not=lambda worker: control.flaw(worker, WorkerCommand.SUSPEND),
+)
+_RESUME = _order(
+    "Resume",
+    "told to go on",
+    "They claim work again, within two seconds.",
+    control.resume,
+    "resume",
+    why_not=lambda worker: control.flaw(worker, WorkerCommand.RESUME),
+)
+_STOP = _order(
+    "Stop",
+    "told to stop",
+    "They finish the job in hand, give back the rest and end. Whoever keeps them running starts others.",
+    control.stop,
+    "stop",
+    why_not=lambda worker: control.flaw(worker, WorkerCommand.STOP),
+    dangerous=True,
+)
+_RECLAIM = _order(
+    "Reclaim the work of",
+    "had their work taken back",
+    "What they hold is taken back at once, and runs elsewhere.",
+    control.reclaim,
+    "reclaim",
+    why_not=control.life,
+    dangerous=True,
+)
+
+
 @admin.register(models.Worker)
 class WorkerAdmin(ReadOnlyAdmin):
     """Working processes."""
@@ -64,46 +124,18 @@ class WorkerAdmin(ReadOnlyAdmin):
     ordering = ("-heartbeat_at",)
     list_display = ("name", "state", "host", "pid", "processed", "failed", "late", "heartbeat_at")
     search_help_text = "An exact name."
-    actions = ("suspend", "resume", "stop", "reclaim")
+    actions = (
+        asked("suspend", "Suspend: give back what is held, claim nothing", _SUSPEND),
+        asked("resume", "Resume", _RESUME),
+        asked("stop", "Stop after the job in hand", _STOP),
+        asked("reclaim", "Reclaim: take back what dead ones hold", _RECLAIM),
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> tuple["QuerySet[Any]", bool]:
         """Workers have no numbers."""
         return (queryset.filter(name=search_term.strip()) if search_term.strip() else queryset), False
-
-    @admin.action(description="Suspend: give back what is held, claim nothing", permissions=["operate"])
-    def suspend(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
-        """Let the chosen workers wait."""
-        self._order(request, queryset, control.suspend, "told to wait")
-
-    @admin.action(description="Resume", permissions=["operate"])
-    def resume(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
-        """Let the chosen workers go on."""
-        self._order(request, queryset, control.resume, "told to go on")
-
-    @admin.action(description="Stop after the job in hand", permissions=["operate"])
-    def stop(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
-        """Let the chosen workers end."""
-        self._order(request, queryset, control.stop, "told to stop")
-
-    @admin.action(description="Reclaim: take back what dead ones hold", permissions=["operate"])
-    def reclaim(self, request: HttpRequest, queryset: "QuerySet[models.Worker]") -> None:
-        """Take back the work of the chosen workers, where they are dead."""
-        self._order(request, queryset, control.reclaim, "had their work taken back")
-
-    def _order(
-        self, request: HttpRequest, queryset: "QuerySet[models.Worker]", verb: Callable[..., Any], done: str
-    ) -> None:
-        told = 0
-        for worker in queryset.order_by("name", "pk"):
-            try:
-                verb(worker=worker.pk, actor=request.user.get_username(), source="admin")
-                told += 1
-            except control.ControlRefused as error:
-                self.message_user(request, str(error), messages.WARNING)
-        if told:
-            self.message_user(request, f"{told} {done}.", messages.SUCCESS)
 
 
 @admin.register(models.JobResult)

@@ -1,19 +1,55 @@
 """The admin of batches that come again by a schedule."""
 
+from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
 from queues import models, schedules
 from queues.admin_base import BoundedAdmin
+from queues.admin_confirm import asked
+from queues.admin_deeds import OfEach
 from queues.services import audit, recurring
 from queues.services.feed import EnqueueError
 
 # Whose batches one action makes within its request.
 RUN_AT_ONCE = 10
+
+
+def _of_schedules(**facts: Any) -> OfEach:
+    """Something with schedules, which have names."""
+    plain: dict[str, Any] = {"thing": "schedule", "argument": "name", "value": "name", "label": "name"}
+    return OfEach(**plain, refused=(recurring.RecurringRefused, EnqueueError), **facts)
+
+
+_ENABLE = _of_schedules(
+    verb="Enable",
+    past="enabled",
+    consequence="They come again, first after now: what would have been due meanwhile is not made up for.",
+    call=partial(recurring.enable_recurring, enabled=True),
+    command="recurring enable {}",
+    why_not=lambda row: "it is enabled already" if row.enabled else "",
+)
+_DISABLE = _of_schedules(
+    verb="Disable",
+    past="disabled",
+    consequence="They make no batch until they are enabled again.",
+    call=partial(recurring.enable_recurring, enabled=False),
+    command="recurring disable {}",
+    why_not=lambda row: "" if row.enabled else "it is disabled already",
+)
+_RUN = _of_schedules(
+    verb="Run",
+    past="run",
+    consequence="Each makes its batch now. When it is due next stays as it is.",
+    call=recurring.run_recurring,
+    command="recurring run {}",
+    said=lambda batch: f"batch {batch.pk} with {batch.total:,} jobs",
+    most=RUN_AT_ONCE,
+)
 
 
 @admin.register(models.Recurring)
@@ -22,7 +58,11 @@ class RecurringAdmin(BoundedAdmin):
 
     list_display = ("name", "queue_name", "handler", "schedule", "enabled", "next_due_at", "last_due_at", "last_error")
     search_help_text = "An id or an exact name."
-    actions = ("enable", "disable", "run")
+    actions = (
+        asked("enable", "Enable: first due after now", _ENABLE),
+        asked("disable", "Disable", _DISABLE),
+        asked("run", "Run now, apart from the schedule", _RUN),
+    )
     readonly_fields = ("next_due_at", "last_due_at", "last_error", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
@@ -63,30 +103,3 @@ class RecurringAdmin(BoundedAdmin):
         """Each by itself, so that each is noted."""
         for row in queryset:
             self.delete_model(request, row)
-
-    @admin.action(description="Enable: first due after now", permissions=["operate"])
-    def enable(self, request: HttpRequest, queryset: "QuerySet[models.Recurring]") -> None:
-        """Let the chosen ones come."""
-        self._switch(request, queryset, enabled=True)
-
-    @admin.action(description="Disable", permissions=["operate"])
-    def disable(self, request: HttpRequest, queryset: "QuerySet[models.Recurring]") -> None:
-        """Let the chosen ones rest."""
-        self._switch(request, queryset, enabled=False)
-
-    def _switch(self, request: HttpRequest, queryset: "QuerySet[models.Recurring]", *, enabled: bool) -> None:
-        names = list(queryset.order_by("pk").values_list("name", flat=True))
-        for name in names:
-            recurring.enable_recurring(name=name, enabled=enabled, actor=request.user.get_username(), source="admin")
-        self.message_user(request, f"{len(names)} {'enabled' if enabled else 'disabled'}.", messages.SUCCESS)
-
-    @admin.action(description="Run now, apart from the schedule", permissions=["operate"])
-    def run(self, request: HttpRequest, queryset: "QuerySet[models.Recurring]") -> None:
-        """Make the batches of the chosen ones."""
-        for name in queryset.order_by("pk").values_list("name", flat=True)[:RUN_AT_ONCE]:
-            try:
-                batch = recurring.run_recurring(name=name, actor=request.user.get_username(), source="admin")
-            except (EnqueueError, recurring.RecurringRefused) as error:
-                self.message_user(request, f"{name}: {error}", messages.ERROR)
-                continue
-            self.message_user(request, f"{name}: batch {batch.pk} with {batch.total:,} jobs.", messages.SUCCESS)

@@ -14,11 +14,12 @@ from monitoring.permissions import EMPTY_TRASH, Missing, may_empty_trash, operat
 from monitoring.templatetags.console import duration
 from monitoring.views.confirm import Question, ask, back, mistyped, who
 from queues.domain.batch_deeds import BatchAction
-from queues.domain.operating import Action, command_line
+from queues.domain.operating import Action
 from queues.selectors import clock, trash
 from queues.services import operate as operations
+from queues.services import operation_wish
 from queues.services.operate import OperationRefused
-from queues.services.preview import Preview, preview
+from queues.services.preview import Preview, preview_to
 
 PAGES = {"retry", "cancel", "delete", "restore", "empty", "priority", "queue", "unarchive"}
 NOTHING = "Select jobs first, or filter to act on all."
@@ -50,18 +51,11 @@ def act(request: HttpRequest, action: Action, *, otherwise: str, nothing: str = 
         messages.info(request, nothing)
         return redirect(back(request, otherwise))
     try:
-        found = _preview(wanted)
+        found = preview_to(action=action, selection=wanted.selection, to=wanted.to)
         return _answer(request, wanted, found, otherwise=otherwise)
     except OperationRefused as error:
         messages.error(request, str(error))
         return redirect(back(request, otherwise))
-
-
-def _preview(wanted: Wanted) -> Preview:
-    # While the new priority or queue is still to be chosen, what can be cancelled can also be moved.
-    open_choice = bool(wanted.deed.option and not wanted.to)
-    action = Action.CANCEL if open_choice else wanted.action
-    return preview(action=action.value, selection=wanted.selection, options={} if open_choice else wanted.options)
 
 
 def _answer(request: HttpRequest, wanted: Wanted, found: Preview, *, otherwise: str) -> HttpResponse:
@@ -108,10 +102,10 @@ def _question(wanted: Wanted, found: Preview) -> Question:
         dangerous=wanted.deed.dangerous,
         fields=wanted.fields,
         left_alone=found.not_eligible,
-        choices=acting.choices(wanted.action),
+        choices=operation_wish.choices(wanted.action),
         choice=wanted.to,
         choice_name=wanted.deed.option,
-        command=_command(wanted, found),
+        command=f"python {found.command}",
         which=wanted.which,
         bound=wanted.until,
     )
@@ -121,11 +115,6 @@ def _way_back(action: Action) -> str:
     if action not in (Action.DELETE, Action.DELETE_DEAD):
         return ""
     return f" For {duration(trash.kept())} they can be brought back from there."
-
-
-def _command(wanted: Wanted, found: Preview) -> str:
-    options = wanted.options or ({wanted.deed.option: wanted.deed.option.upper()} if wanted.deed.option else {})
-    return f"python {command_line(wanted.action, found.selection, options)}"
 
 
 def tell(request: HttpRequest, operation: Any, past: str) -> None:

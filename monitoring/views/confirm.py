@@ -11,10 +11,8 @@ from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from monitoring.filters import storable
-
-# From so many on the number is typed to confirm it.
-TYPED_ABOVE = 1_000
-LONGEST_REASON = 300
+from queues.domain import confirming
+from queues.domain.confirming import LONGEST_REASON, TYPED_ABOVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class Question:
     fields: Iterable[tuple[str, str]] = ()
     spans: Mapping[str, str] = field(default_factory=dict)
     left_alone: Mapping[str, int] = field(default_factory=dict)
-    choices: Mapping[str, str] = field(default_factory=dict)
+    choices: Iterable[str] = ()
     choice: str = ""
     choice_name: str = ""
     command: str = ""
@@ -61,9 +59,8 @@ def mistyped(request: HttpRequest, question: Question) -> str:
     """What is wrong with the typed number, if one was asked for: it must be the number that was shown."""
     if not question.typed:
         return ""
-    typed = "".join(letter for letter in request.POST.get("typed", "") if letter.isdigit())
-    shown = request.POST.get("shown", "")
-    return "" if typed and typed == shown else f"Type the number of jobs, {question.count}, to confirm."
+    given = {name: request.POST.get(name, "") for name in ("typed", "shown")}
+    return confirming.mistyped(question.count or 0, **given)
 
 
 def who(request: HttpRequest) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def reclaim(
     else:
         assert worker is not None
         found = [_known(worker)]
-        _refuse_living(found[0], force)
+        if not force and (sign := life(found[0])):
+            raise ControlRefused(f"worker {found[0].name} {sign}")
     runs = sum(_take_back(each, actor, source, reason, force) for each in found)
     return Reclaimed(len(found), runs)
 
@@ -87,10 +88,12 @@ def _silent(older_than: float) -> list[Worker]:
     return list(rows.order_by("heartbeat_at")[:MOST_WORKERS])
 
 
-def _refuse_living(worker: Worker, force: bool) -> None:
+def life(worker: Worker) -> str:
+    """Why nothing is taken back from a worker unless forced: it lives. Nothing where it can be taken for dead."""
     age = (database_now() - worker.heartbeat_at).total_seconds()
-    if worker.state != WorkerState.STOPPED and age < SHORTEST_SILENCE and not force:
-        raise ControlRefused(f"worker {worker.name} was heard of {max(age, 0):.0f} s ago: it lives; stop it, or force")
+    if worker.state == WorkerState.STOPPED or age >= SHORTEST_SILENCE:
+        return ""
+    return f"was heard of {max(age, 0):.0f} s ago: it lives; stop it, or force"
 
 
 def _take_back(worker: Worker, actor: str, source: str, reason: str, force: bool) -> int:
@@ -109,15 +112,15 @@ def _order(pk: UUID, command: WorkerCommand, actor: str, source: str, reason: st
         worker = Worker.objects.select_for_update(no_key=True).filter(pk=pk).first()
         if worker is None:
             raise ControlRefused(f"unknown worker {pk}")
-        if flaw := _flaw(worker, command):
-            raise ControlRefused(f"worker {worker.name} {flaw}")
+        if against := flaw(worker, command):
+            raise ControlRefused(f"worker {worker.name} {against}")
         worker.command, worker.commanded_by = command, actor[:150]
         worker.save(update_fields=["command", "commanded_by"])
         audit.record(actor=actor, source=source, action=f"{command} worker", target=_target(worker), reason=reason)
     return worker
 
 
-def _flaw(worker: Worker, command: WorkerCommand) -> str:
+def flaw(worker: Worker, command: WorkerCommand) -> str:
     """Why the worker cannot be told this now; empty when it can. An order that it has not yet heard counts as heard."""
     if worker.state == WorkerState.STOPPED:
         return "has stopped"

@@ -177,17 +177,17 @@ def advance_all() -> int:
     return rounds
 
 
-def cancel_operation(*, operation_id: int, actor: str = "", source: str = "") -> bool:
+def cancel_operation(*, operation_id: int, actor: str = "", source: str = "", reason: str = "") -> bool:
     """Stop an operation after its present round; what it has done stays done. Whether it still ran."""
     with transaction.atomic():
         operation = Operation.objects.select_for_update(no_key=True).filter(pk=operation_id, state="running").first()
         if operation is None:
             return False
-        _stop(operation, actor, source)
+        _stop(operation, actor, source, reason)
     return True
 
 
-def _stop(operation: Operation, actor: str, source: str) -> None:
+def _stop(operation: Operation, actor: str, source: str, reason: str = "") -> None:
     """End an operation that the caller's transaction holds, and of which no round goes on for that reason."""
     _end(operation, "cancelled", by=actor)
     if actor:
@@ -196,6 +196,7 @@ def _stop(operation: Operation, actor: str, source: str) -> None:
             source=source,
             action="stop operation",
             target=f"operation {operation.pk}",
+            reason=reason,
             changed=operation.changed,
             skipped=operation.skipped,
         )

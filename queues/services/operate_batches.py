@@ -53,7 +53,7 @@ def preview(*, action: str, batches: Collection[int]) -> BatchPreview:
     for number in named:
         why = why_not(verb, facts.get(number))
         if not why and verb is BatchAction.DELETE:
-            why = _owing(number)
+            why = owing(number)
         if why:
             flaws[why] += 1
         else:
@@ -228,8 +228,8 @@ def _facts(named: Collection[int], counts: dict[int, BatchCounts]) -> dict[int, 
     }
 
 
-def _owing(number: int) -> str:
-    """Why a finished batch cannot be deleted: another one needs it."""
+def owing(number: int) -> str:
+    """Why a batch cannot be deleted, as it stands: it has not ended, is a part, or another one needs it."""
     members = list(Batch.objects.filter(pk__in=_family(number)))
     batch = next((member for member in members if member.pk == number), None)
     return delete_check.why_not(batch, members) if batch is not None else ""

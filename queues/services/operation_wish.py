@@ -5,6 +5,7 @@ from typing import Any
 from queues.domain.operating import ARCHIVED, DEEDS, Action
 from queues.domain.states import Priority
 from queues.models import Queue
+from queues.selectors.figures import queue_names
 from queues.services.selection import OperationRefused, Selection
 
 
@@ -37,6 +38,12 @@ def select(action: Action, selection: dict[str, Any]) -> Selection:
     if (meant.state == ARCHIVED) is not (action is Action.UNARCHIVE):
         raise OperationRefused(f"archived jobs can be restored, with the action {Action.UNARCHIVE}, and nothing else")
     return meant
+
+
+def choices(action: Action) -> list[str]:
+    """What can be chosen as the new priority or queue."""
+    option = DEEDS[action].option
+    return [priority.label for priority in Priority] if option == "priority" else queue_names() if option else []
 
 
 def _priority(given: Any) -> int:

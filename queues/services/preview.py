@@ -1,7 +1,7 @@
 """What an operation would do, before anybody has said yes: to how many jobs, to how many not, and why. Reads only."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from queues import store
 from queues.domain.operating import (
     ADDING,
+    DEEDS,
     GONE,
     IN_TRASH,
     PENDING,
@@ -84,6 +85,18 @@ def preview(
     else:
         total, flaws, exact = _pending(meant)
     return Preview(verb, total, flaws, exact, bounded, settled)
+
+
+def preview_to(*, action: Action, selection: dict[str, Any], to: str) -> Preview:
+    """The same for an action whose new priority or queue, `to`, may be still to be chosen: its command has a gap then.
+
+    Until it is, those are counted that can be cancelled: they can also be moved.
+    """
+    option = DEEDS[action].option
+    if to or not option:
+        return preview(action=action.value, selection=selection, options={option: to} if option else {})
+    found = preview(action=Action.CANCEL.value, selection=selection)
+    return replace(found, action=action, options={option: option.upper()})
 
 
 def _named(action: Action, jobs: list[int], options: dict[str, Any]) -> tuple[int, dict[str, int], bool]:

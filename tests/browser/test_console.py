@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from monitoring.login_links import create_login_link
-from queues.models import Batch, DeadLetter
+from queues.models import AuditEntry, Batch, DeadLetter
 from queues.services.enqueue import enqueue_batch
 from tests.browser.conftest import Server, Visit, findings
 from tests.monitoring.test_pages import HOSTILE
@@ -296,4 +296,13 @@ def test_the_admin_works_under_the_policy(visit: Come) -> None:
     for link in sorted(set(links)):
         window.open(link)
     window.page.wait_for_load_state("networkidle")
+    enqueue_batch("tested.do", [{}] * 3)
+    window.open("/admin/queues/batch/")
+    window.page.locator("input.action-select").first.check()
+    window.page.select_option("select[name=action]", "cancel")
+    window.page.get_by_role("button", name="Go").click()
+    window.page.get_by_label("Reason").fill("no longer wanted")
+    window.page.get_by_role("button", name="Cancel 1 batch").click()
+    expect(window.page.locator(".messagelist")).to_contain_text("1 of 1 done")
+    assert AuditEntry.objects.get(action="cancel batches").reason == "no longer wanted"
     assert [text for text in window.complaints if "policy" in text.lower()] == []

@@ -28,6 +28,7 @@ from queues.services import workers
 from queues.services.archive import archive
 from queues.services.enqueue import enqueue, enqueue_batch
 from tests.checker import assert_sound
+from tests.queues.admin_asking import act, said
 from tests.queues.working import do, drain, make_queue
 
 pytestmark = pytest.mark.django_db
@@ -65,13 +66,8 @@ def _url(model: Any, page: str = "changelist", *args: Any) -> str:
     return reverse(f"admin:queues_{model._meta.model_name}_{page}", args=args)
 
 
-def _act(client: Client, model: Any, action: str, keys: list[Any]) -> Any:
-    data = {"action": action, "_selected_action": keys}
-    return client.post(_url(model), data, follow=True)
-
-
-def _said(response: Any) -> str:
-    return " ".join(str(message) for message in response.context["messages"])
+def _act(client: Client, model: Any, action: str, keys: list[Any], **answers: Any) -> Any:
+    return act(client, _url(model), action, keys, **answers)
 
 
 def test_every_model_is_registered() -> None:
@@ -290,11 +286,11 @@ def test_sizes_rules_and_limits_are_changed(boss: Client) -> None:
 
 def test_pause_and_resume(boss: Client) -> None:
     queue = make_queue()
-    assert "1 paused" in _said(_act(boss, Queue, "pause", [queue.pk]))
+    assert "1 paused" in said(_act(boss, Queue, "pause", [queue.pk]))
     queue.refresh_from_db()
     assert queue.paused_by == "boss"
-    assert "1 resumed" in _said(_act(boss, Queue, "resume", [queue.pk]))
-    assert "is not paused" in _said(_act(boss, Queue, "resume", [queue.pk]))
+    assert "1 resumed" in said(_act(boss, Queue, "resume", [queue.pk]))
+    assert "1 not: it is not paused" in said(_act(boss, Queue, "resume", [queue.pk]))
     assert list(AuditEntry.objects.values_list("source", "action")) == [
         ("admin", "pause queue"),
         ("admin", "resume queue"),
@@ -304,10 +300,10 @@ def test_pause_and_resume(boss: Client) -> None:
 def test_cancel_a_batch(boss: Client) -> None:
     make_queue()
     batch = enqueue_batch(do, [{}] * 5)
-    assert "1 cancelled" in _said(_act(boss, Batch, "cancel", [batch.pk]))
+    assert "1 cancelled" in said(_act(boss, Batch, "cancel", [batch.pk]))
     batch.refresh_from_db()
     assert (batch.state, batch.cancelled) == ("cancelled", 5)
-    assert "is cancelled" in _said(_act(boss, Batch, "cancel", [batch.pk]))
+    assert "1 not: it has ended" in said(_act(boss, Batch, "cancel", [batch.pk]))
     assert_sound()
 
 
@@ -316,8 +312,8 @@ def test_retry_and_delete_dead_letters(boss: Client) -> None:
     enqueue_batch(do, [{"die": n} for n in range(3)])
     drain()
     dead = list(DeadLetter.objects.order_by("pk").values_list("pk", flat=True))
-    assert "2 of 2 done" in _said(_act(boss, DeadLetter, "retry", dead[:2]))
-    assert "1 of 1 done" in _said(_act(boss, DeadLetter, "delete", dead[2:]))
+    assert "2 of 2 done" in said(_act(boss, DeadLetter, "retry", dead[:2]))
+    assert "1 of 1 done" in said(_act(boss, DeadLetter, "delete", dead[2:]))
     assert DeadLetter.objects.count() == 0
     assert list(AuditEntry.objects.values_list("source", "action", "target")) == [
         ("admin", "retry dead letters", "2 jobs"),
@@ -332,7 +328,7 @@ def test_restore(boss: Client) -> None:
     drain()
     archive()
     keys = list(ArchivedJob.objects.values_list("pk", flat=True)[:2])
-    assert "2 jobs run again" in _said(_act(boss, ArchivedJob, "restore", keys))
+    assert "2 of 2 done, done (2 restored)" in said(_act(boss, ArchivedJob, "restore", keys))
     assert (ArchivedJob.objects.count(), Job.objects.count()) == (1, 2)
     assert_sound()
 
@@ -365,4 +361,4 @@ def test_staff_without_permission_sees_nothing(client: Client, rows: Batch) -> N
 def test_operators_act(client: Client, rows: Batch) -> None:
     operator = _staff(client, "view_console", "operate")
     dead = DeadLetter.objects.get()
-    assert "1 of 1 done" in _said(_act(operator, DeadLetter, "delete", [dead.pk]))
+    assert "1 of 1 done" in said(_act(operator, DeadLetter, "delete", [dead.pk]))

@@ -26,6 +26,7 @@ from queues.services import control
 from queues.services.control import ControlRefused
 from queues.services.enqueue import enqueue, enqueue_batch
 from tests.checker import assert_sound
+from tests.queues.admin_asking import act, ask, said
 from tests.queues.commanding import command
 from tests.queues.working import do, make_queue
 from tests.waiting import wait_for
@@ -387,16 +388,16 @@ def test_the_admin_tells_workers(client: Client) -> None:
     alive, dead = worker_row(name="alive"), worker_row(name="dead", heartbeat_at=ago(100))
     held_by(dead)
 
-    def act(action: str, *rows: Worker) -> str:
-        data = {"action": action, "_selected_action": [row.pk for row in rows]}
-        answer = client.post(reverse("admin:queues_worker_changelist"), data, follow=True)
-        return " ".join(str(message) for message in answer.context["messages"])
+    def told(action: str, *rows: Worker) -> str:
+        return said(act(client, reverse("admin:queues_worker_changelist"), action, [row.pk for row in rows]))
 
-    assert act("suspend", alive) == "1 told to wait."
-    assert act("suspend", alive) == "worker alive is suspended already"
-    assert act("resume", alive) == "1 told to go on."
-    assert "alive was heard of" in act("reclaim", alive, dead)
-    assert act("stop", alive) == "1 told to stop."
+    assert told("suspend", alive) == "1 told to wait."
+    assert told("suspend", alive) == "1 not: is suspended already"
+    assert told("resume", alive) == "1 told to go on."
+    page = reverse("admin:queues_worker_changelist")
+    assert "1 not: was heard of" in said(ask(client, page, "reclaim", [alive.pk, dead.pk]))
+    assert told("reclaim", alive, dead) == "1 had their work taken back."
+    assert told("stop", alive) == "1 told to stop."
     assert Run.objects.get(worker=dead).state == "lost"
     assert set(AuditEntry.objects.values_list("actor", "source", "action")) == {
         ("boss", "admin", f"{verb} worker") for verb in ("suspend", "resume", "reclaim", "stop")

@@ -30,6 +30,7 @@ from queues.services.archive import archive, restore
 from queues.services.delete import DeleteRefused, delete_batch
 from queues.services.enqueue import EnqueueError, add_jobs, enqueue, enqueue_batch, seal
 from tests.checker import assert_sound
+from tests.queues.admin_asking import act, ask
 from tests.queues.working import do, drain, leased, make_queue
 
 pytestmark = pytest.mark.django_db
@@ -330,19 +331,21 @@ def test_the_admin_deletes_for_good_and_finds_by_metadata_for_those_who_may(clie
     person.user_permissions.add(Permission.objects.get(codename="view_console"))
     client.force_login(person)
     page = "/admin/queues/batch/"
-    wish = {"action": "delete_finished", "_selected_action": [batch.pk]}
     assert f'value="{batch.pk}"' not in client.get(page, {"q": "region=us"}).content.decode()
-    client.post(page, wish)
+    act(client, page, "delete_finished", [batch.pk])
     assert Operation.objects.count() == 0
     person.user_permissions.add(Permission.objects.get(codename="operate"))
     assert f'value="{batch.pk}"' in client.get(page, {"q": "region=eu"}).content.decode()
     assert "7 completed, 0 failed, 3 dead" in (shown := client.get(f"{page}{batch.pk}/change/").content.decode())
     assert "success rate 70.00%" in shown
-    client.post(page, wish)
+    act(client, page, "delete_finished", [batch.pk])
     assert Operation.objects.count() == 0, "who may operate puts into the trash; for good is a right of its own"
     person.user_permissions.add(Permission.objects.get(codename="empty_trash"))
-    client.post(page, wish)
-    assert Operation.objects.get().selection == {"batch": batch.pk}
+    ask(client, page, "delete_finished", [batch.pk])
+    assert Operation.objects.count() == 0, "a question has done nothing"
+    act(client, page, "delete_finished", [batch.pk], reason="asked for")
+    operation = Operation.objects.get()
+    assert (operation.selection, operation.reason) == ({"batch": batch.pk}, "asked for")
     operate.advance_all()
     assert not Batch.objects.exists()
     assert store.one("unfinished", batch=batch.pk) is False

@@ -28,6 +28,7 @@ from queues.services.recurring import (
 )
 from tests.checker import assert_sound
 from tests.conftest import PROJECT
+from tests.queues.admin_asking import act
 from tests.queues.commanding import command
 from tests.queues.working import do, make_queue
 from tests.waiting import wait_for
@@ -491,12 +492,13 @@ def test_the_admin_sets_changes_switches_and_runs(admin_client: Any) -> None:
     row.refresh_from_db()
     assert (row.payloads, row.next_due_at is None) == ("[1, 2]", False)
     for action, enabled in [("disable", False), ("enable", True)]:
-        admin_client.post(page, {"action": action, "_selected_action": [row.pk]})
+        act(admin_client, page, action, [row.pk])
         row.refresh_from_db()
         assert (row.enabled, row.next_due_at) == (enabled, None)
-    admin_client.post(page, {"action": "run", "_selected_action": [row.pk]})
+    act(admin_client, page, "run", [row.pk], reason="once more")
     assert Batch.objects.get().total == 2
     admin_client.post(f"{page}{row.pk}/delete/", {"post": "yes"})
     assert (Recurring.objects.count(), Batch.objects.get().recurring_id) == (0, None)
     actions = set(AuditEntry.objects.values_list("action", flat=True))
     assert actions == {f"{verb} recurring" for verb in ("add", "change", "disable", "enable", "run", "remove")}
+    assert AuditEntry.objects.get(action="run recurring").reason == "once more"

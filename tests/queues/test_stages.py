@@ -12,6 +12,7 @@ from queues.services.enqueue import EnqueueError, add_jobs, enqueue_batch, seal
 from queues.services.link import LinkRefused, link
 from queues.services.stuck import check_stuck
 from tests.checker import assert_sound
+from tests.queues.admin_asking import act
 from tests.queues.commanding import command
 from tests.queues.working import drain, leased, make_queue
 
@@ -407,12 +408,11 @@ def test_the_admin_shows_the_links_and_tries_batches_again(admin_client: Any) ->
     assert f'<a href="/admin/queues/batch/{second.pk}/change/">batch {second.pk}</a> (running)' in page
     drain()
     for action, said in (
-        ("retry_dead", f"Batch {first.pk}: 1 of 1 dead letters go back, done."),
+        ("retry_dead", "1 of 1 done, done (1 retried)."),
         ("retry_all", f"Batch {first.pk}: its 2 jobs are batch"),
-        ("retry_dead", f"Batch {first.pk}: no dead letter matches"),
+        ("retry_dead", "<strong>1</strong> not: nothing of it is dead"),
     ):
-        data = {"action": action, "_selected_action": [first.pk]}
-        assert said in admin_client.post("/admin/queues/batch/", data, follow=True).content.decode()
+        assert said in act(admin_client, "/admin/queues/batch/", action, [first.pk]).content.decode()
     assert Batch.objects.filter(metadata={"retry_of": first.pk}).count() == 1
 
 

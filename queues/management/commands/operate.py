@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from queues.domain.batch_deeds import BatchAction
+from queues.domain.confirming import TYPED_ABOVE, digits
 from queues.domain.operating import DEEDS, Action
 from queues.domain.states import Outcome
 from queues.management import operate_batches
@@ -19,8 +20,6 @@ from queues.services.selection import STATES
 
 ACTIONS = [action.value for action in Action if not action.value.endswith("_dead")]
 UNDO = "undo"
-# From so many on the number is typed.
-TYPED_ABOVE = 1_000
 _FILTERS = ("state", "queue", "batch", "handler", "operation", "text", "outcome")
 
 
@@ -108,7 +107,7 @@ class Command(OperatorCommand):
             self.confirm(question, yes=yes)
             return
         self.stderr.write(f"{question} Type the number to confirm: ", ending="")
-        if "".join(letter for letter in input() if letter.isdigit()) != str(found.eligible):
+        if digits(input()) != str(found.eligible):
             raise CommandError("nothing was changed")
 
     def work_off(self, operation: Operation) -> None:
