@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
-from queues import admin_operations, admin_outward, admin_people, admin_records, admin_recurring, models
+from queues import admin_beat, admin_operations, admin_outward, admin_people, admin_records, admin_recurring, models
 from queues.admin_base import BoundedAdmin, ReadOnlyAdmin
 from queues.admin_confirm import asked
 from queues.admin_deeds import OfEach, OfJobs
@@ -21,7 +21,7 @@ from queues.services.pause import PauseRefused, pause_queue, resume_queue
 from queues.services.sync_queues import sync_slots
 
 # Registered by being imported.
-__all__ = ["admin_operations", "admin_outward", "admin_people", "admin_records", "admin_recurring"]
+__all__ = ["admin_beat", "admin_operations", "admin_outward", "admin_people", "admin_records", "admin_recurring"]
 
 _PAUSE = OfEach(
     verb="Pause",

@@ -16,23 +16,24 @@ class Told(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Somebody was added."""
-        self._tell(request, "add", obj)
+        self.tell(request, "add", obj)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         """Something of somebody was changed: which fields, and nothing of what is in them."""
         parts = [part.get("changed", {}) for part in message] if isinstance(message, list) else []
         fields = [str(field) for part in parts for field in part.get("fields", ())]
-        self._tell(request, "change", obj, **({"fields": fields} if fields else {}))
+        self.tell(request, "change", obj, **({"fields": fields} if fields else {}))
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
         """Somebody was removed."""
         for obj in queryset:
-            self._tell(request, "remove", obj)
+            self.tell(request, "remove", obj)
         return super().log_deletions(request, queryset)
 
-    def _tell(self, request: HttpRequest, verb: str, obj: Model, **more: Any) -> None:
+    def tell(self, request: HttpRequest, verb: str, obj: Model, **more: Any) -> None:
+        """Write the entry."""
         word = str(obj._meta.verbose_name)
         actor = request.user.get_username()
         audit.record(actor=actor, source="admin", action=f"{verb} {word}", target=f"{word} {obj}", **more)
