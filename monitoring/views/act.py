@@ -117,14 +117,17 @@ def _way_back(action: Action) -> str:
     return f" For {duration(trash.kept())} they can be brought back from there."
 
 
-def tell(request: HttpRequest, operation: Any, past: str) -> None:
-    """The outcome, with a way to undo a deletion, also one that goes on, and a link to the operation."""
+def tell(request: HttpRequest, operation: Any, past: str, said: str = "") -> None:
+    """The outcome, with a way to undo a deletion, also one that goes on, and a link to the operation.
+
+    `said` tells it in other words where all was done.
+    """
     tags = f"operation-{operation.pk}"
     running = operation.state == "running"
     if past == "deleted" and (operation.changed or running):
         tags += " undo"
     if running:
-        text = f"{operation.total:,} are being {past} in the background."
+        text = f"{operation.total:,} {'is' if operation.total == 1 else 'are'} being {past} in the background."
         messages.success(request, text, extra_tags=tags)
         return
     if operation.action in set(BatchAction):
@@ -133,4 +136,5 @@ def tell(request: HttpRequest, operation: Any, past: str) -> None:
     else:
         skipped = f", {operation.skipped:,} no longer possible" if operation.skipped else ""
     level = messages.SUCCESS if operation.changed else messages.WARNING
-    messages.add_message(request, level, f"{operation.changed:,} {past}{skipped}.", extra_tags=tags)
+    text = said if said and not skipped else f"{operation.changed:,} {past}{skipped}."
+    messages.add_message(request, level, text, extra_tags=tags)

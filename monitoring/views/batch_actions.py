@@ -14,16 +14,27 @@ from monitoring.permissions import EMPTY_TRASH, Missing, may_empty_trash, operat
 from monitoring.snapshot import BatchLine, Snapshot
 from monitoring.templatetags.console import duration
 from monitoring.views import once
+from monitoring.views.act import tell
 from monitoring.views.confirm import Question, ask, mistyped, who
+from queues.domain.batch_deeds import BATCH_DEEDS, BatchAction
 from queues.selectors import batch_trash, trash
-from queues.services import again, batch_pause, cancel, delete
+from queues.services import again, batch_pause, cancel, delete, operate_batches
 from queues.services.enqueue import seal as seal_service
 from queues.services.feed import EnqueueError
+from queues.services.operate import OperationRefused
 
 # What the form of the question about a batch in the trash carries, and no other.
 FOR_GOOD = ("for_good", "1")
-# Where the person is sent: the address of a page, its argument, and what is said there.
-Done = tuple[str, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Where the person is sent, and what is said there; `operation` is the one that does it, where one does."""
+
+    page: str
+    argument: int | None
+    said: str
+    operation: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +92,24 @@ def _answer(request: HttpRequest, line: BatchLine, wanted: _Act, what: str) -> H
     if error := mistyped(request, question):
         return ask(request, question, error)
     try:
-        page, argument, said = wanted.do(batch_id, by)
+        done = wanted.do(batch_id, by)
     except (ValueError, EnqueueError) as error:
         # Somebody was quicker, or what is asked cannot be: the service says which, with nothing changed.
         messages.error(request, f"{error}. Nothing was changed.")
         return redirect("batch", batch_id=batch_id)
-    messages.success(request, said)
-    return redirect(page) if argument is None else redirect(page, argument)
+    if done.operation:
+        tell(request, done.operation, BATCH_DEEDS[BatchAction(done.operation.action)].past, done.said)
+    else:
+        messages.success(request, done.said)
+    return redirect(done.page) if done.argument is None else redirect(done.page, done.argument)
+
+
+def _operate(action: BatchAction, batch_id: int, who: Mapping[str, Any]) -> Any:
+    """The operation of the list of batches, with this one. Raises `ValueError` where it is not possible."""
+    found = operate_batches.preview(action=action, batches=[batch_id])
+    if not found.eligible:
+        raise OperationRefused(", ".join(found.not_eligible))
+    return operate_batches.start(action=action, batches=[batch_id], **who)
 
 
 def _name(line: BatchLine) -> str:
@@ -101,7 +123,7 @@ def _ask_seal(line: BatchLine) -> Question:
 
 def _seal(batch_id: int, who: Mapping[str, Any]) -> Done:
     seal_service(batch_id, **who)
-    return "batch", batch_id, "The batch is sealed: its jobs run, and it can end."
+    return Done("batch", batch_id, "The batch is sealed: its jobs run, and it can end.")
 
 
 def _ask_pause(line: BatchLine) -> Question:
@@ -114,7 +136,7 @@ def _ask_pause(line: BatchLine) -> Question:
 
 def _pause(batch_id: int, who: Mapping[str, Any]) -> Done:
     held = batch_pause.pause_batch(batch_id=batch_id, **who)
-    return "batch", batch_id, f"The batch is paused: {held:,} waiting jobs are held."
+    return Done("batch", batch_id, f"The batch is paused: {held:,} waiting jobs are held.")
 
 
 def _ask_resume(line: BatchLine) -> Question:
@@ -124,7 +146,7 @@ def _ask_resume(line: BatchLine) -> Question:
 
 def _resume(batch_id: int, who: Mapping[str, Any]) -> Done:
     released = batch_pause.resume_batch(batch_id=batch_id, **who)
-    return "batch", batch_id, f"The batch goes on: {released:,} jobs are ready."
+    return Done("batch", batch_id, f"The batch goes on: {released:,} jobs are ready.")
 
 
 def _ask_cancel(line: BatchLine) -> Question:
@@ -139,7 +161,7 @@ def _ask_cancel(line: BatchLine) -> Question:
 
 def _cancel(batch_id: int, who: Mapping[str, Any]) -> Done:
     cancelled = cancel.cancel_batch(batch_id=batch_id, **who)
-    return "batch", batch_id, f"The batch is cancelled: {cancelled:,} waiting jobs will not run."
+    return Done("batch", batch_id, f"The batch is cancelled: {cancelled:,} waiting jobs will not run.")
 
 
 def _ask_clone(line: BatchLine) -> Question:
@@ -152,7 +174,7 @@ def _ask_clone(line: BatchLine) -> Question:
 
 def _clone(batch_id: int, who: Mapping[str, Any]) -> Done:
     made: Any = again.retry_batch(batch_id, "all", **who)
-    return "batch", made.pk, f"{made.total:,} jobs are enqueued: this is the new batch."
+    return Done("batch", made.pk, f"{made.total:,} jobs are enqueued: this is the new batch.")
 
 
 def _ask_delete(line: BatchLine) -> Question:
@@ -166,8 +188,8 @@ def _ask_delete(line: BatchLine) -> Question:
 
 
 def _delete(batch_id: int, who: Mapping[str, Any]) -> Done:
-    delete.delete_batch(batch_id=batch_id, keep=trash.kept(), **who)
-    return "batch", batch_id, f"Batch {batch_id} is deleted. It can be restored for {duration(trash.kept())}."
+    said = f"Batch {batch_id} is deleted. It can be restored for {duration(trash.kept())}."
+    return Done("batch", batch_id, said, _operate(BatchAction.DELETE, batch_id, who))
 
 
 def _ask_for_good(line: BatchLine) -> Question:
@@ -181,7 +203,8 @@ def _ask_for_good(line: BatchLine) -> Question:
 
 def _delete_for_good(batch_id: int, who: Mapping[str, Any]) -> Done:
     delete.delete_batch(batch_id=batch_id, **who)
-    return "batches", None, f"Batch {batch_id} is being deleted: what is left of it goes within seconds to minutes."
+    said = f"Batch {batch_id} is being deleted: what is left of it goes within seconds to minutes."
+    return Done("batches", None, said)
 
 
 def _ask_restore(line: BatchLine) -> Question:
@@ -191,7 +214,7 @@ def _ask_restore(line: BatchLine) -> Question:
 
 def _restore(batch_id: int, who: Mapping[str, Any]) -> Done:
     delete.restore_batch(batch_id=batch_id, **who)
-    return "batch", batch_id, "The batch is restored."
+    return Done("batch", batch_id, "The batch is restored.")
 
 
 _ACTS = {

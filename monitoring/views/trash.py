@@ -1,5 +1,6 @@
-"""The trash: deleted jobs, how long they can be brought back, and bringing them back."""
+"""The trash: deleted jobs, how long they can be brought back, and bringing them back; how many batches lie in it."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +13,7 @@ from monitoring.snapshot import Snapshot
 from monitoring.views.list_search import search
 from monitoring.views.page import show
 from queues.domain.states import JobState
-from queues.selectors import figures, timeline, trash
+from queues.selectors import batch_lists, figures, timeline, trash
 from queues.selectors.job_totals import Total
 
 
@@ -38,6 +39,7 @@ def trash_list(request: HttpRequest) -> HttpResponse:
         "problem": problem,
         "paged": bool(before or after),
         "total": _total(query),
+        **_batches(query.queue),
         "everything": Everything({"state": JobState.TRASHED.value, **chosen}),
         "chosen": chosen,
         "query": urlencode(chosen),
@@ -47,6 +49,15 @@ def trash_list(request: HttpRequest) -> HttpResponse:
         "kept": trash.kept(),
     }
     return show(request, "monitoring/trash.html", [], context, snapshot=Snapshot())
+
+
+def _batches(queue: str) -> dict[str, Any]:
+    """How many batches of a queue, or of all, lie in the trash whole, and the list of them; None when not known."""
+    query = batch_lists.BatchQuery(state=batch_lists.TRASHED, queue=queue)
+    found = limits.attempt(lambda: batch_lists.batch_count(query))
+    chosen = {"state": query.state} | ({"queue": queue} if queue else {})
+    total = None if found is None else Total(min(found, batch_lists.COUNTED), found <= batch_lists.COUNTED)
+    return {"batches": total, "batches_query": urlencode(chosen)}
 
 
 def _total(query: trash.TrashQuery) -> Total | None:

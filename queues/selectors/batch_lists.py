@@ -78,6 +78,11 @@ def newest_batches(query: BatchQuery, limit: int) -> list[int]:
     return list(_matching(query).order_by("-id").values_list("pk", flat=True)[:limit])
 
 
+def batch_count(query: BatchQuery) -> int:
+    """How many batches match, `COUNTED` + 1 at most."""
+    return capped(COUNTED + 1, _matching(query))[0]
+
+
 def batch_tallies(query: BatchQuery) -> dict[str, int]:
     """How many batches each state and standing has under the other parts of a filter, `COUNTED` + 1 at most."""
     names = ["", *BatchState, *STANDINGS, TRASHED]

@@ -120,17 +120,19 @@ def _begin(
             total=len(named),
         )
         OperationItem.objects.bulk_create(OperationItem(operation=operation, job_id=number) for number in named)
-        entry = audit.record(
-            actor=actor,
-            source=source,
-            action=BATCH_DEEDS[verb].label,
-            target=f"{len(named)} batches" if len(named) > 1 else f"batch {named[0]}",
-            reason=reason,
-            operation=operation.pk,
-            batches=named,
-        )
-        operation.audit_id = entry.pk
-        operation.save(update_fields=["audit_id"])
+        if len(named) > 1:
+            # Of a single batch its deed's own entry tells all there is to tell.
+            entry = audit.record(
+                actor=actor,
+                source=source,
+                action=BATCH_DEEDS[verb].label,
+                target=f"{len(named)} batches",
+                reason=reason,
+                operation=operation.pk,
+                batches=named,
+            )
+            operation.audit_id = entry.pk
+            operation.save(update_fields=["audit_id"])
     return operation
 
 

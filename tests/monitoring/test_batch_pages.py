@@ -179,7 +179,10 @@ def test_a_batch_is_deleted_once_it_has_ended(operator: Client) -> None:
     assert "all 2 jobs goes to the trash for 3 d 00 h" in asked
     assert f"manage.py batches delete {batch.pk}</pre>" in asked
     assert operator.post(where, {"reason": "wrong file"})["Location"] == f"/batches/{batch.pk}/"
-    assert Operation.objects.get().reason == "wrong file"
+    assert set(Operation.objects.values_list("action", "reason")) == {
+        ("delete_batches", "wrong file"),
+        ("delete_batch", "wrong file"),
+    }
     advance_all()
     assert Job.objects.count() == 2
 
@@ -208,7 +211,7 @@ def test_a_deleted_batch_is_whole_in_the_trash_and_can_be_restored(operator: Cli
 
 
 def test_what_has_lain_in_the_trash_long_enough_is_gone_and_a_tombstone_stays(operator: Client, deleted: Batch) -> None:
-    operation = Operation.objects.get()
+    operation = Operation.objects.get(action="delete_batch")
     operation.options["begins"] = (database_now() - timedelta(seconds=1)).isoformat()
     operation.save()
     advance_all()

@@ -17,7 +17,7 @@ from queues.domain.operating import Action
 from queues.models import AuditEntry, Chunk, DeadLetter, Job, Operation, TrashedJob
 from queues.selectors import causes
 from queues.selectors.dead_letters import DeadLetterQuery
-from queues.services import operate
+from queues.services import operate, operate_batches
 from queues.services.enqueue import enqueue_batch
 from tests.checker import assert_sound
 from tests.monitoring.worlds import ran_batch, waiting_batch
@@ -307,6 +307,20 @@ def test_the_trash_lists_and_restores(operator: Client) -> None:
     assert (TrashedJob.objects.count(), DeadLetter.objects.count()) == (0, 3)
     assert "The trash is empty" in shown(operator, "/trash/")
     assert_sound()
+
+
+def test_the_trash_is_not_called_empty_while_batches_lie_in_it(operator: Client) -> None:
+    first, second = ran_batch(succeed=1), ran_batch(succeed=1, queue="other")
+    assert "trashed-batches" not in shown(operator, "/trash/")
+    operate_batches.start(action="delete_batches", batches=[first.pk, second.pk], actor="ann", source="api")
+    page = shown(operator, "/trash/")
+    assert '<a href="/batches/?state=trashed">2 batches in the trash</a>' in page
+    assert "No single job is in the trash." in page and "The trash is empty" not in page
+    narrow = shown(operator, "/trash/?queue=other")
+    assert '<a href="/batches/?state=trashed&amp;queue=other">1 batch in the trash</a> of queue other' in narrow
+    assert shown(operator, "/batches/?state=trashed&queue=other").count('name="batch" value') == 1
+    operate_batches.start(action="restore_batches", batches=[first.pk, second.pk], actor="ann", source="api")
+    assert "The trash is empty" in shown(operator, "/trash/")
 
 
 def test_emptying_the_trash_is_a_permission_of_its_own(operator: Client, person: Callable[[str], object]) -> None:

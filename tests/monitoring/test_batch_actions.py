@@ -1,0 +1,44 @@
+"""What is done with one batch from its page: the operation that the list would begin, told and undone where it is."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from queues.models import AuditEntry, Batch, Operation
+from queues.selectors.batch_trash import in_trash
+from queues.services.enqueue import enqueue_batch
+from tests.monitoring.worlds import ran_batch, waiting_batch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator(signed_in: Callable[[str], Client]) -> Client:
+    """Somebody who may act, and may not empty the trash."""
+    return signed_in("operator")
+
+
+def test_the_notice_of_a_deletion_undoes_it(operator: Client) -> None:
+    batch = ran_batch(succeed=2, die=1, name="prices")
+    told = operator.post(reverse("batch-delete", args=[batch.pk]), {"reason": "oops"}, follow=True).content.decode()
+    operation = Operation.objects.get(action="delete_batches")
+    assert f"Batch {batch.pk} is deleted. It can be restored for 3 d 00 h." in told
+    assert f'<form method="post" action="/operations/{operation.pk}/undo/">' in told
+    assert in_trash(batch.pk)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.target, entry.reason) == ("delete batch", f"batch {batch.pk}", "oops")
+    assert entry.outcome["bulk"] == operation.pk
+    undone = operator.post(reverse("operation-undo", args=[operation.pk]), follow=True).content.decode()
+    assert "1 restored." in undone
+    assert in_trash(batch.pk) is None and Batch.objects.get().state == "partial"
+    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["delete batch", "restore batch"]
+
+
+def test_a_deletion_that_is_not_possible_is_no_operation(operator: Client) -> None:
+    batch = ran_batch(succeed=1)
+    waits = enqueue_batch("tested.do", [{}], after=[batch, waiting_batch()])
+    told = operator.post(reverse("batch-delete", args=[batch.pk]), follow=True).content.decode()
+    assert f"batch {waits.pk} waits for batch {batch.pk}. Nothing was changed." in told
+    assert not Operation.objects.exists()
