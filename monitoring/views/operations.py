@@ -50,15 +50,22 @@ def stop(request: HttpRequest, operation_id: int) -> HttpResponse:
             title=f"Stop operation {operation_id}?",
             verb="Stop the operation",
             consequence=f"{row.done:,} of {row.total:,} {row.things} are done and stay so; the rest is left alone.",
+            command=f"python manage.py operate stop --operation {operation_id}",
         )
         return ask(request, question)
-    elif not row.stoppable:
-        messages.error(request, "A batch that is being deleted cannot be kept: part of it is gone.")
     else:
-        given = who(request)
-        operate.cancel_operation(operation_id=operation_id, actor=given["actor"], source=given["source"])
-        messages.success(request, "The operation is stopped.")
+        _stop(request, operation_id)
     return redirect("operation", operation_id=operation_id)
+
+
+def _stop(request: HttpRequest, operation_id: int) -> None:
+    try:
+        if operate.cancel_operation(operation_id=operation_id, **who(request)):
+            messages.success(request, "The operation is stopped.")
+        else:
+            messages.info(request, "The operation has ended meanwhile.")
+    except OperationRefused as error:
+        messages.error(request, f"{error}. Nothing was changed.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

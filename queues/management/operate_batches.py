@@ -1,10 +1,13 @@
-"""What `manage.py operate` does with several batches, and how it undoes a deletion."""
+"""What `manage.py operate` does with several batches, and with an operation: it stops one, and undoes a deletion."""
 
 from typing import TYPE_CHECKING, Any
 
 from queues.domain.batch_deeds import BATCH_DEEDS
 from queues.management.base import UsageError, operator
+from queues.models import Operation
+from queues.selectors import operations
 from queues.services import operate, operate_batches
+from queues.services.operate import OperationRefused
 
 if TYPE_CHECKING:
     from queues.management.commands.operate import Command
@@ -37,10 +40,7 @@ def act(command: "Command", options: dict[str, Any]) -> int | None:
 
 def undo(command: "Command", options: dict[str, Any]) -> int | None:
     """Bring back what an operation has deleted; one that still runs is stopped by that."""
-    _nothing_else(options, "batches", *_OF_JOBS)
-    number = options["operation"]
-    if number is None:
-        raise UsageError("undo: name the operation with --operation")
+    number = _operation(options)
     command.confirm(f"Bring back what operation {number} has deleted?", yes=options["yes"])
     done = operate.undo(operation_id=number, actor=operator(), source="command", reason=options["reason"])
     if done.pk == number:
@@ -49,6 +49,28 @@ def undo(command: "Command", options: dict[str, Any]) -> int | None:
     if options["wait"]:
         command.work_off(done)
     return command.outcome(done)
+
+
+def stop(command: "Command", options: dict[str, Any]) -> None:
+    """Stop an operation after its present round; the rest is left alone."""
+    number = _operation(options)
+    row = operations.operation(number)
+    if row is None or not row.running:
+        raise OperationRefused(f"operation {number} is {row.state} already" if row else f"unknown operation {number}")
+    command.confirm(
+        f"Stop operation {number}, with {row.done:,} of {row.total:,} {row.things} done?", yes=options["yes"]
+    )
+    if not operate.cancel_operation(operation_id=number, actor=operator(), source="command", reason=options["reason"]):
+        raise OperationRefused(f"operation {number} has ended meanwhile")
+    command.outcome(Operation.objects.get(pk=number))
+
+
+def _operation(options: dict[str, Any]) -> int:
+    _nothing_else(options, "batches", *_OF_JOBS)
+    if options["operation"] is None:
+        raise UsageError(f"{options['action']}: name the operation with --operation")
+    number: int = options["operation"]
+    return number
 
 
 def _tell(command: "Command", found: operate_batches.BatchPreview) -> None:

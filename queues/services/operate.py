@@ -147,7 +147,7 @@ def undo(*, operation_id: int, actor: str, source: str, reason: str = "") -> Ope
             if again is not None:
                 return again
             if found.state == "running":
-                _stop(found, actor, source)
+                _stop(found, actor, source, why)
                 if not found.changed:
                     return found
             if found.action == BatchAction.DELETE:
@@ -178,11 +178,16 @@ def advance_all() -> int:
 
 
 def cancel_operation(*, operation_id: int, actor: str = "", source: str = "", reason: str = "") -> bool:
-    """Stop an operation after its present round; what it has done stays done. Whether it still ran."""
+    """Stop an operation after its present round; what it has done stays done. Whether it still ran.
+
+    Raises `OperationRefused` for the deletion of a batch, of which part may be gone.
+    """
     with transaction.atomic():
         operation = Operation.objects.select_for_update(no_key=True).filter(pk=operation_id, state="running").first()
         if operation is None:
             return False
+        if operation.action == delete.ACTION:
+            raise OperationRefused("the deletion of a batch is not stopped: restore the batch while it is in the trash")
         _stop(operation, actor, source, reason)
     return True
 

@@ -17,7 +17,7 @@ from queues.domain.operating import Action
 from queues.models import AuditEntry, Chunk, DeadLetter, Job, Operation, TrashedJob
 from queues.selectors import causes
 from queues.selectors.dead_letters import DeadLetterQuery
-from queues.services import operate, operate_batches
+from queues.services import delete, operate, operate_batches
 from queues.services.enqueue import enqueue_batch
 from tests.checker import assert_sound
 from tests.monitoring.worlds import ran_batch, waiting_batch
@@ -352,14 +352,28 @@ def test_a_running_operation_is_watched_and_stopped(operator: Client, monkeypatc
     assert "<b>2</b> of 10" in page
     one = shown(operator, f"/operations/{begun.pk}/")
     assert f"/operations/{begun.pk}/stop/" in one
-    assert "Stop operation" in shown(operator, f"/operations/{begun.pk}/stop/")
-    assert operator.post(f"/operations/{begun.pk}/stop/")["Location"] == f"/operations/{begun.pk}/"
+    asked = shown(operator, f"/operations/{begun.pk}/stop/")
+    assert "Stop operation" in asked
+    assert f"python manage.py operate stop --operation {begun.pk}</pre>" in asked
+    told = operator.post(f"/operations/{begun.pk}/stop/", {"reason": "not now"})
+    assert told["Location"] == f"/operations/{begun.pk}/"
     begun.refresh_from_db()
     assert (begun.state, begun.changed) == ("cancelled", 2)
     ended = shown(operator, f"/operations/{begun.pk}/")
     assert "stopped" in ended
     assert "<dt>not reached</dt><dd>8</dd>" in ended
-    assert AuditEntry.objects.get(action="stop operation").actor == "operator"
+    entry = AuditEntry.objects.get(action="stop operation")
+    assert (entry.actor, entry.reason, entry.outcome) == ("operator", "not now", {"changed": 2, "skipped": 0})
+
+
+def test_the_deletion_of_a_batch_is_not_stopped(operator: Client) -> None:
+    batch = ran_batch(succeed=1)
+    begun = delete.delete_batch(batch_id=batch.pk, actor="ann", source="api")
+    told = operator.post(f"/operations/{begun.pk}/stop/", follow=True).content.decode()
+    assert "the deletion of a batch is not stopped" in told and "Nothing was changed." in told
+    begun.refresh_from_db()
+    assert begun.state == "running"
+    assert not AuditEntry.objects.filter(action="stop operation").exists()
 
 
 def test_an_operation_shows_what_became_of_each(operator: Client) -> None:

@@ -123,3 +123,22 @@ def test_the_command_refuses(arguments: tuple[Any, ...], code: int, said: str) -
 
 def _named(first: int, count: int) -> list[Any]:
     return [word for job in range(first, first + count) for word in ("--job", job)]
+
+
+def test_the_command_stops_an_operation() -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [{}] * 3)
+    begun = operate.begin("cancel", {"batch": batch.pk, "state": "pending"}, "ann", "api", "")
+    words = ("operate", "stop", "--operation", begun.pk, "--reason", "not tonight")
+    assert f"Stop operation {begun.pk}, with 0 of 3 jobs done?" in command(*words).err
+    done = command(*words, "--yes", "--json")
+    assert done.document["state"] == "cancelled"
+    begun.refresh_from_db()
+    assert (begun.state, begun.changed) == ("cancelled", 0)
+    entry = AuditEntry.objects.get(action="stop operation")
+    assert (entry.target, entry.reason, entry.source) == (f"operation {begun.pk}", "not tonight", "command")
+    again = command(*words, "--yes")
+    assert (again.code, f"operation {begun.pk} is cancelled already" in again.err) == (1, True)
+    assert "unknown operation 4711" in command("operate", "stop", "--operation", 4711, "--yes").err
+    for wrong in (("operate", "stop"), ("operate", "stop", "--operation", 1, "--queue", "x")):
+        assert command(*wrong, "--yes").code == 2

@@ -19,7 +19,8 @@ from queues.services.preview import Preview, preview
 from queues.services.selection import STATES
 
 ACTIONS = [action.value for action in Action if not action.value.endswith("_dead")]
-UNDO = "undo"
+# What is done with an operation.
+OF_OPERATIONS = {"undo": operate_batches.undo, "stop": operate_batches.stop}
 _FILTERS = ("state", "queue", "batch", "handler", "operation", "text", "outcome")
 
 
@@ -28,12 +29,12 @@ class Command(OperatorCommand):
 
     help = (
         "Retry, cancel, delete, restore, move or reprioritise many jobs: named ones, or all that match a filter; "
-        "restore archived jobs (unarchive); act on several batches; undo a deletion."
+        "restore archived jobs (unarchive); act on several batches; stop an operation; undo a deletion."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """An action, a selection, and what is done about it."""
-        parser.add_argument("action", choices=[*ACTIONS, *BatchAction, UNDO])
+        parser.add_argument("action", choices=[*ACTIONS, *BatchAction, *OF_OPERATIONS])
         parser.add_argument("--job", type=an_id, action="append", default=[], help="this job; may be repeated")
         parser.add_argument("--state", choices=STATES, help="jobs in this state; pending: all that was not started")
         parser.add_argument("--batch", type=an_id, help="of this batch and its parts")
@@ -46,7 +47,7 @@ class Command(OperatorCommand):
         parser.add_argument("--since", type=a_moment, help="dead letters, or archived jobs that ended, since this time")
         parser.add_argument("--before", type=a_moment, help="archived jobs that ended before this time")
         parser.add_argument("--outcome", choices=list(Outcome), help="archived jobs with this outcome")
-        parser.add_argument("--operation", type=an_id, help="restore, undo: what this operation has deleted")
+        parser.add_argument("--operation", type=an_id, help="restore, undo: what it has deleted; stop: this one")
         parser.add_argument("--all", action="store_true", help="everything in the state")
         parser.add_argument("--to", help="the new priority, or the other queue")
         parser.add_argument("--reason", default="", help="why, for the activity list")
@@ -57,8 +58,8 @@ class Command(OperatorCommand):
 
     def answer(self, options: dict[str, Any]) -> int | None:
         """Count, ask, start, and say what came of it."""
-        if options["action"] == UNDO:
-            return operate_batches.undo(self, options)
+        if options["action"] in OF_OPERATIONS:
+            return OF_OPERATIONS[options["action"]](self, options)
         if options["action"] in set(BatchAction):
             return operate_batches.act(self, options)
         if options["batches"]:
