@@ -111,6 +111,8 @@ class Wanted:
             return "dead letter", "dead letters"
         if self.state == "trashed":
             return "deleted job", "deleted jobs"
+        if self.state == ARCHIVED:
+            return "archived job", "archived jobs"
         word = "" if self.job_ids else {"pending": "waiting"}.get(self.state, self.state) + " "
         return f"{word}job", f"{word}jobs"
 
@@ -132,7 +134,7 @@ class Wanted:
             return f"every {self.things[0]} {self.scope}".rstrip()
         named = ", ".join(map(str, self.job_ids[:NAMED]))
         more = f" and {len(self.job_ids) - NAMED:,} more" if len(self.job_ids) > NAMED else ""
-        return f"{'job' if len(self.job_ids) == 1 else 'jobs'} {named}{more}"
+        return f"{self.things[len(self.job_ids) > 1]} {named}{more}"
 
 
 def picked(values: Any) -> list[int]:

@@ -130,7 +130,7 @@ def tell(request: HttpRequest, operation: Any, past: str, said: str = "") -> Non
         text = f"{operation.total:,} {'is' if operation.total == 1 else 'are'} being {past} in the background."
         messages.success(request, text, extra_tags=tags)
         return
-    if operation.action in set(BatchAction):
+    if operation.action in {*BatchAction, Action.UNARCHIVE}:
         left = [f"{count} not: {why}" for why, count in sorted(operation.outcomes.items()) if why != past]
         skipped = "".join(f", {words}" for words in left)
     else:

@@ -16,9 +16,11 @@ from monitoring.templatetags.console import duration
 from monitoring.views import once
 from monitoring.views.act import tell
 from monitoring.views.confirm import Question, ask, mistyped, who
-from queues.domain.batch_deeds import BATCH_DEEDS, BatchAction
+from queues.domain.batch_deeds import BATCH_DEEDS, BatchAction, command_line
+from queues.domain.operating import Action, why_not
+from queues.domain.states import JobState
 from queues.selectors import batch_trash, trash
-from queues.services import again, batch_pause, cancel, delete, operate_batches
+from queues.services import again, batch_pause, delete, operate_batches
 from queues.services.enqueue import seal as seal_service
 from queues.services.feed import EnqueueError
 from queues.services.operate import OperationRefused
@@ -81,7 +83,7 @@ def _what(deed: str, batch_id: int) -> str:
 
 def _answer(request: HttpRequest, line: BatchLine, wanted: _Act, what: str) -> HttpResponse:
     batch_id, by = line.row.id, who(request)
-    question = replace(wanted.question(line), command=f"python manage.py batches {wanted.command.format(batch_id)}")
+    question = replace(wanted.question(line), command=f"python {wanted.command.format(batch_id)}")
     if wanted.makes:
         if begun := once.begun(request):
             return begun
@@ -155,13 +157,28 @@ def _ask_cancel(line: BatchLine) -> Question:
         f"{counts.waiting:,} waiting will not run. {counts.running:,} running stop before their next "
         "job, within two seconds. What has succeeded stays as it is."
     )
-    # A batch that has nothing left to run is about to end; being asked about no jobs says so.
-    return Question(f"Cancel {_name(line)}?", "Cancel the batch", effect, count=counts.unended, dangerous=True)
+    ended = {
+        JobState.SUCCEEDED: counts.succeeded,
+        JobState.DEAD: counts.dead,
+        JobState.CANCELLED: counts.cancelled,
+        JobState.TRASHED: counts.trashed,
+    }
+    return Question(
+        f"Cancel {_name(line)}?",
+        "Cancel the batch",
+        effect,
+        # A batch that has nothing left to run is about to end; being asked about no jobs says so.
+        count=counts.unended,
+        dangerous=True,
+        left_alone={why_not(Action.CANCEL, state): jobs for state, jobs in ended.items() if jobs},
+        which=f"{counts.unended:,} of {counts.total:,} jobs",
+    )
 
 
 def _cancel(batch_id: int, who: Mapping[str, Any]) -> Done:
-    cancelled = cancel.cancel_batch(batch_id=batch_id, **who)
-    return Done("batch", batch_id, f"The batch is cancelled: {cancelled:,} waiting jobs will not run.")
+    operation = _operate(BatchAction.CANCEL, batch_id, who)
+    jobs = operate_batches.jobs_of(operation).get(str(batch_id), 0)
+    return Done("batch", batch_id, f"The batch is cancelled: {jobs:,} waiting jobs will not run.", operation)
 
 
 def _ask_clone(line: BatchLine) -> Question:
@@ -218,13 +235,13 @@ def _restore(batch_id: int, who: Mapping[str, Any]) -> Done:
 
 
 _ACTS = {
-    "seal": _Act(_ask_seal, _seal, "seal {}"),
-    "pause": _Act(_ask_pause, _pause, "pause {}"),
-    "resume": _Act(_ask_resume, _resume, "resume {}"),
-    "cancel": _Act(_ask_cancel, _cancel, "cancel {}"),
-    "clone": _Act(_ask_clone, _clone, "retry {} --all", makes=True),
-    "delete": _Act(_ask_delete, _delete, "delete {}"),
-    "restore": _Act(_ask_restore, _restore, "restore {}"),
+    "seal": _Act(_ask_seal, _seal, "manage.py batches seal {}"),
+    "pause": _Act(_ask_pause, _pause, "manage.py batches pause {}"),
+    "resume": _Act(_ask_resume, _resume, "manage.py batches resume {}"),
+    "cancel": _Act(_ask_cancel, _cancel, command_line(BatchAction.CANCEL, ["{}"])),
+    "clone": _Act(_ask_clone, _clone, "manage.py batches retry {} --all", makes=True),
+    "delete": _Act(_ask_delete, _delete, command_line(BatchAction.DELETE, ["{}"])),
+    "restore": _Act(_ask_restore, _restore, "manage.py batches restore {}"),
 }
 # What deleting means for a batch that is in the trash.
-_FOR_GOOD = _Act(_ask_for_good, _delete_for_good, "delete {} --for-good")
+_FOR_GOOD = _Act(_ask_for_good, _delete_for_good, "manage.py batches delete {} --for-good")

@@ -107,7 +107,7 @@ def _reasons(action: BatchAction, facts: Facts) -> list[tuple[str, bool]]:
     }[action]
 
 
-def command_line(action: BatchAction, batches: Collection[int], reason: str = "") -> str:
+def command_line(action: BatchAction, batches: Collection[int | str], reason: str = "") -> str:
     """The command that does the same."""
     words = [f"manage.py operate {action} --batches", *map(str, batches)]
     return " ".join(words + ([f"--reason {quote(reason)}"] if reason else []))

@@ -25,7 +25,7 @@ def act(command: "Command", options: dict[str, Any]) -> int | None:
         return None
     verb, possible = BATCH_DEEDS[found.action].verb, len(found.eligible)
     question = f"{verb} {possible} of {len(found.named)} batches, with {found.jobs:,} jobs?"
-    command.confirm(question, yes=options["yes"])
+    command.ask_for(question, found.jobs, yes=options["yes"])
     operation = operate_batches.start(
         action=found.action.value,
         batches=found.named,

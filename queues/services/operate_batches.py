@@ -156,7 +156,8 @@ def _do(operation: Operation, number: int, touched: set[int]) -> str:
 
 
 def _cancel(operation: Operation, number: int, who: Mapping[str, Any], touched: set[int]) -> None:
-    _jobs_cancelled, members = cancel.cancel_within(batch_id=number, **who)
+    jobs, members = cancel.cancel_within(batch_id=number, **who)
+    _keep(operation, "jobs", number, jobs)
     touched |= set(members)
 
 
@@ -203,6 +204,12 @@ _DEEDS: dict[BatchAction, Callable[[Operation, int, Mapping[str, Any], set[int]]
 def begun(operation: Operation) -> dict[str, int]:
     """The operations that the rounds of this one have begun, by batch."""
     found: dict[str, int] = operation.options.get("operations", {})
+    return found
+
+
+def jobs_of(operation: Operation) -> dict[str, int]:
+    """How many waiting jobs a cancellation has cancelled at once, by batch."""
+    found: dict[str, int] = operation.options.get("jobs", {})
     return found
 
 

@@ -13,6 +13,7 @@ from queues.domain.operating import (
     DEEDS,
     GONE,
     IN_TRASH,
+    NOT_ARCHIVED,
     PENDING,
     RUNNING,
     SAME,
@@ -82,6 +83,8 @@ def preview(
         # One queue of the archive is counted along its index: the table may hold little of it, and far apart.
         along = ("finished_at", "pk") if verb is Action.UNARCHIVE and "queue" in meant.filters else ()
         total, flaws, exact = _counted(rows.order_by(*along), verb)
+        if verb is Action.UNARCHIVE and (missing := max(0, len(meant.named) - total)):
+            total, flaws = len(meant.named), {**flaws, NOT_ARCHIVED: missing}
     else:
         total, flaws, exact = _pending(meant)
     return Preview(verb, total, flaws, exact, bounded, settled)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from monitoring.acting import MOST_PICKED
-from queues.models import ArchivedJob, AuditEntry, DeadLetter, Job, Queue
+from queues.models import ArchivedJob, AuditEntry, DeadLetter, Job, Operation, Queue
 from queues.selectors.archived_jobs import ArchivedQuery, archived_page, archived_total
 from queues.services import operate
 from queues.services.archive import archive
@@ -151,16 +151,22 @@ def test_picked_jobs_are_restored_after_a_question(operator: Client) -> None:
     one, two = ArchivedJob.objects.filter(outcome="succeeded", queue__name="tested").values_list("pk", flat=True)[:2]
     asked = page(operator, f"/archive/restore/?job={one}&job={two}&job=999999999")
     assert "Restore 2 archived jobs?" in asked
-    assert "1 are not in the archive" in asked
+    assert "<b>1</b> not: no longer in the archive" in asked
+    assert f"archived jobs {one}, {two}, 999999999" in asked
+    assert f"manage.py operate unarchive --job {one} --job {two} --job 999999999</pre>" in asked
     assert "also those that had succeeded" in asked
     done = operator.post(
         "/archive/restore/", {"job": [one, two], "reason": "lost mails", "next": "/archive/"}, follow=True
     )
-    assert "2 restored: they wait to run" in done.content.decode()
+    assert "2 restored." in done.content.decode()
+    operation = Operation.objects.get()
+    assert (operation.action, operation.state, operation.outcomes) == ("unarchive", "done", {"restored": 2})
     assert set(Job.objects.filter(chunk__state="ready").values_list("pk", flat=True)) == {one, two}
-    assert AuditEntry.objects.latest("pk").reason == "lost mails"
+    entry = AuditEntry.objects.get(action="restore archived jobs")
+    assert (entry.reason, entry.target, entry.outcome["operation"]) == ("lost mails", "2 jobs", operation.pk)
     again = operator.post("/archive/restore/", {"job": one}, follow=True)
-    assert "none of these jobs is in the archive" in again.content.decode()
+    assert "no job matches" in again.content.decode()
+    assert Operation.objects.count() == 1
 
 
 def test_a_refused_restore_says_why(operator: Client) -> None:
@@ -171,7 +177,7 @@ def test_a_refused_restore_says_why(operator: Client) -> None:
     job = ArchivedJob.objects.get().pk
     ArchivedJob.objects.update(batch_id=999_999)
     done = operator.post("/archive/restore/", {"job": job}, follow=True)
-    assert "batch 999999 is not there any more" in done.content.decode()
+    assert "0 restored, 1 not: its batch is not there any more." in done.content.decode()
     assert ArchivedJob.objects.filter(pk=job).exists()
 
 

@@ -8,8 +8,11 @@ from django.urls import reverse
 
 from queues.models import AuditEntry, Batch, Operation
 from queues.selectors.batch_trash import in_trash
+from queues.services import operate
 from queues.services.enqueue import enqueue_batch
+from tests.checker import assert_sound
 from tests.monitoring.worlds import ran_batch, waiting_batch
+from tests.queues.working import drain, make_queue
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +45,38 @@ def test_a_deletion_that_is_not_possible_is_no_operation(operator: Client) -> No
     told = operator.post(reverse("batch-delete", args=[batch.pk]), follow=True).content.decode()
     assert f"batch {waits.pk} waits for batch {batch.pk}. Nothing was changed." in told
     assert not Operation.objects.exists()
+
+
+def test_a_cancellation_is_an_operation_with_one_entry(operator: Client) -> None:
+    make_queue()
+    batch = enqueue_batch("tested.do", [{}] * 2 + [{"die": 1}] + [{"fail": 1}] * 3)
+    drain()
+    where = reverse("batch-cancel", args=[batch.pk])
+    asked = operator.get(where).content.decode()
+    assert "3 of 6 jobs" in asked
+    assert "<b>2</b> not: it has succeeded" in asked and "<b>1</b> not: it is a dead letter" in asked
+    assert f"python manage.py operate cancel_batches --batches {batch.pk}</pre>" in asked
+    told = operator.post(where, {"reason": "wrong list"}, follow=True).content.decode()
+    operation = Operation.objects.get()
+    assert (operation.action, operation.state, operation.outcomes) == ("cancel_batches", "done", {"cancelled": 1})
+    assert "The batch is cancelled: 3 waiting jobs will not run." in told
+    assert f'<a href="/operations/{operation.pk}/">Operation {operation.pk}</a>' in told
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.target, entry.actor) == ("cancel batch", f"batch {batch.pk}", "operator")
+    assert (entry.reason, entry.outcome) == (
+        "wrong list",
+        {"operation": operation.pk, "bulk": operation.pk, "jobs": 3},
+    )
+    assert_sound()
+
+
+def test_a_cancellation_survives_the_request(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operate, "AT_ONCE", 0)
+    batch = waiting_batch(3)
+    told = operator.post(reverse("batch-cancel", args=[batch.pk]), {"reason": "later"}, follow=True).content.decode()
+    assert "1 is being cancelled in the background." in told
+    assert Batch.objects.get().state == "running"
+    while operate.advance_all():
+        pass
+    assert Batch.objects.get().state == "cancelled"
+    assert AuditEntry.objects.get().reason == "later"

@@ -258,3 +258,27 @@ def test_the_command_tells_does_and_undoes() -> None:
         answer = command(*wrong, "--yes")
         assert (answer.code, said in answer.err) == (2, True), answer
     assert command("operate", "cancel_batches", "--yes").code == 1
+
+
+def test_the_command_has_the_number_of_many_jobs_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("queues.management.commands.operate.TYPED_ABOVE", 4)
+    make_queue()
+    batch = waiting(5)
+    words = ("operate", "cancel_batches", "--batches", batch.pk)
+    wrong = command(*words, stdin=b"y\n", tty=True)
+    assert "Cancel 1 of 1 batches, with 5 jobs? Type the number of jobs to confirm: " in wrong.err
+    assert (wrong.code, "nothing was changed" in wrong.err, states(batch)) == (1, True, ["running"])
+    # Without a terminal nobody can type it.
+    assert command(*words).code == 2
+    assert (command(*words, stdin=b"5\n", tty=True).code, states(batch)) == (0, ["cancelled"])
+    few = waiting(4)
+    assert (command(*words[:3], few.pk, stdin=b"y\n", tty=True).code, states(few)) == (0, ["cancelled"])
+
+
+def test_one_batch_alone_has_one_entry() -> None:
+    make_queue()
+    batch = waiting()
+    operation = do("pause", batch, reason="prices")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.reason, entry.outcome["bulk"]) == ("pause batch", "prices", operation.pk)
+    assert operation.audit_id is None

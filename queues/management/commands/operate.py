@@ -72,7 +72,9 @@ class Command(OperatorCommand):
             return None
         if not found.total:
             raise CommandError("no job matches")
-        self._ask(found, yes=options["yes"])
+        least = "" if found.exact else "at least "
+        question = f"{DEEDS[found.action].verb} {least}{found.eligible:,} jobs?"
+        self.ask_for(question, found.eligible, yes=options["yes"])
         operation = operate.start(
             action=action.value,
             selection=found.selection,
@@ -101,14 +103,13 @@ class Command(OperatorCommand):
         for why, count in found.not_eligible.items():
             self.say(f"  not {count:,}: {why}")
 
-    def _ask(self, found: Preview, *, yes: bool) -> None:
-        least = "" if found.exact else "at least "
-        question = f"{DEEDS[found.action].verb} {least}{found.eligible:,} jobs?"
-        if yes or found.total <= TYPED_ABOVE or not sys.stdin.isatty():
+    def ask_for(self, question: str, jobs: int, *, yes: bool) -> None:
+        """Ask; for many jobs their number is typed, where somebody sits who can."""
+        if yes or jobs <= TYPED_ABOVE or not sys.stdin.isatty():
             self.confirm(question, yes=yes)
             return
-        self.stderr.write(f"{question} Type the number to confirm: ", ending="")
-        if digits(input()) != str(found.eligible):
+        self.stderr.write(f"{question} Type the number of jobs to confirm: ", ending="")
+        if digits(input()) != str(jobs):
             raise CommandError("nothing was changed")
 
     def work_off(self, operation: Operation) -> None:
