@@ -26,10 +26,10 @@ def batch_tabs(ask: Ask) -> Context:
     """Each state, its address under the rest of the filter, and how many batches it has: nothing where it is not
     known."""
     chosen = batch_filters.parse(ask.subject)
-    tallies = ask.snapshot.once(("tallies", ask.subject), lambda: _tallies(chosen))
+    counts = tallies(ask.snapshot, chosen)
     tabs = []
     for state in batch_filters.STATES:
-        count = tallies.get(state)
+        count = counts.get(state)
         words = "" if count is None else f"{count:,}" if count <= batch_lists.COUNTED else f"{batch_lists.COUNTED:,}+"
         tabs.append((state, urlencode({**chosen, "state": state}), words))
     return {"tabs": tabs, "state": chosen.get("state", "")}
@@ -112,6 +112,11 @@ def _run_key(run: runs.RunRow | live_rows.RunMark, state: str) -> str:
     if state in ENDED and run.finished_at:
         return filters.dead_letter_key(Place(run.finished_at, run.id))
     return filters.batch_key(run.id)
+
+
+def tallies(snapshot: Snapshot, chosen: dict[str, str]) -> dict[str, int]:
+    """How many batches each state has under the rest of a filter; empty where it is not known."""
+    return snapshot.once(("tallies", urlencode(chosen)), lambda: _tallies(chosen))
 
 
 def _tallies(chosen: dict[str, str]) -> dict[str, int]:

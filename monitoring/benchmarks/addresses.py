@@ -129,7 +129,12 @@ def _filters(route: str, filled: Filled) -> list[dict[str, object]]:
         ],
         "dead-letters-retry": [{"job": filled.job_dead}, {"all": 1, "cause": filled.cause}, {"all": 1, "queue": queue}],
         "dead-letters-delete": [{"job": filled.job_dead}, {"all": 1, "queue": queue}],
-        "batches-act": [{"batch": filled.batch_waiting}, {"batch": filled.batch_done}],
+        "batches-act": [
+            {"batch": filled.batch_waiting},
+            {"batch": filled.batch_done},
+            {"all": 1, "state": "running", "queue": queue},
+            {"all": 1, "name": "mailing 7"},
+        ],
         "archive-restore": [{"job": filled.job_archived}, {"all": 1, "state": "archived", "queue": queue}],
         "operate": [{"job": filled.job_dead}, {"all": 1, "state": "dead"}, {"all": 1, "state": "dead", "queue": queue}],
         "causes": [{"queue": queue}, {"batch": batch}],

@@ -44,6 +44,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
         "slow": found is None,
         "problem": problem,
         "deeds": batches_act.offered(chosen.get("state", "")),
+        **(batches_act.everything(chosen, snapshot) if lines else {}),
         "chosen": chosen,
         "query": urlencode(chosen),
         "queues": figures.queue_names(),

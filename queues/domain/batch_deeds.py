@@ -8,8 +8,8 @@ from shlex import quote
 from queues.domain.operating import GONE
 from queues.domain.states import BatchState
 
-# As many as a page of the list shows.
-MOST = 50
+# Batches of one operation: each is a round of its own.
+MOST = 1_000
 
 
 class BatchAction(StrEnum):

@@ -1,8 +1,11 @@
 """Whether a batch may be deleted: nothing of it runs or waits, none waits for it, and its next step has been made."""
 
 import json
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.db.models import Q
 
 from queues.domain.stages import fits
 from queues.domain.states import BatchState, ChunkState, HeldWhy
@@ -22,6 +25,17 @@ def why_not(batch: Batch, members: list[Batch]) -> str:
     if any(member.state == BatchState.RUNNING for member in members):
         return f"batch {batch.pk} still has jobs that run or wait: cancel it first"
     return _waited_for(batch, members) or _owes_a_step(batch)
+
+
+def doubtful(batches: Collection[int]) -> set[int]:
+    """Those of many batches against whose deletion something may stand; the others need not be looked at one by one."""
+    followed = BatchLink.objects.filter(after__state=BatchState.RUNNING)
+    pairs = followed.filter(Q(before__in=batches) | Q(before__parent__in=batches))
+    found = {number for pair in pairs.values_list("before_id", "before__parent_id") for number in pair}
+    going = Batch.objects.filter(parent__in=batches, state=BatchState.RUNNING)
+    steps = Batch.objects.filter(pk__in=batches).exclude(then_handler="")
+    found |= {*going.values_list("parent_id", flat=True), *steps.values_list("pk", flat=True)}
+    return {number for number in found if number in set(batches)}
 
 
 def _waited_for(batch: Batch, members: list[Batch]) -> str:

@@ -79,7 +79,8 @@ def work_off(operation: Operation) -> Operation:
     operation.refresh_from_db()
     if operation.action == BatchAction.RETRY:
         for begun in Operation.objects.filter(pk__in=operate_batches.begun(operation).values(), state="running"):
-            work_off(begun)
+            if monotonic() < until:
+                work_off(begun)
     return operation
 
 

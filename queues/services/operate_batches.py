@@ -50,9 +50,10 @@ def preview(*, action: str, batches: Collection[int]) -> BatchPreview:
     facts = _facts(named, counts)
     flaws: Counter[str] = Counter()
     eligible = []
+    doubtful = delete_check.doubtful(named) if verb is BatchAction.DELETE else set()
     for number in named:
         why = why_not(verb, facts.get(number))
-        if not why and verb is BatchAction.DELETE:
+        if not why and number in doubtful:
             why = owing(number)
         if why:
             flaws[why] += 1
@@ -72,7 +73,7 @@ def parse(action: str, batches: Collection[int]) -> tuple[BatchAction, list[int]
     if not named:
         raise OperationRefused("no batch is named")
     if len(named) > MOST:
-        raise OperationRefused(f"{len(named):,} batches; at most {MOST} can be named")
+        raise OperationRefused(f"{len(named):,} batches; at most {MOST:,} can be named")
     if not 0 < named[0] <= named[-1] < 2**63:
         raise OperationRefused("batches are numbers from 1")
     return verb, named

@@ -224,7 +224,7 @@ RUNS, OUT = "jobs of it run or wait: cancel it first", "it is not in the trash a
         ("explode_batches", [1], "an action on batches"),
         ("cancel", [1], "an action on batches"),
         ("cancel_batches", [], "no batch is named"),
-        ("cancel_batches", list(range(1, 52)), "51 batches; at most 50"),
+        ("cancel_batches", list(range(1, 1_002)), "1,001 batches; at most 1,000"),
         ("cancel_batches", [0], "numbers from 1"),
         ("cancel_batches", ["x"], "their numbers, are needed"),
     ],
@@ -282,3 +282,26 @@ def test_one_batch_alone_has_one_entry() -> None:
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.reason, entry.outcome["bulk"]) == ("pause batch", "prices", operation.pk)
     assert operation.audit_id is None
+
+
+def test_only_doubtful_batches_are_looked_at_one_by_one(django_assert_max_num_queries: Any) -> None:
+    make_queue()
+    batches = [ended() for _ in range(12)]
+    waits = enqueue_batch("tested.do", [{}], after=[batches[3], waiting()])
+    named = [batch.pk for batch in batches]
+    with django_assert_max_num_queries(20):
+        found = operate_batches.preview(action="delete_batches", batches=named)
+    assert (len(found.eligible), found.not_eligible) == (11, {f"batch {waits.pk} waits for batch {batches[3].pk}": 1})
+
+
+def test_retries_of_many_batches_take_no_longer_than_a_request_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_queue(max_attempts=1)
+    first, second = ended(die=1), ended(die=1)
+    monkeypatch.setattr(operate, "BATCHES_SECONDS", -1.0)
+    operation = do("retry", first, second)
+    # One round is made; what it began is left to the background, and so is the rest.
+    assert (operation.state, operation.changed, DeadLetter.objects.count()) == ("running", 1, 2)
+    while operate.advance_all():
+        pass
+    assert DeadLetter.objects.count() == 0
+    assert_sound()
