@@ -8,6 +8,8 @@ from typing import Protocol
 # A rate is measured over this long at most, and not from samples closer together than the second figure.
 WINDOW = timedelta(seconds=20)
 SHORTEST = timedelta(seconds=3)
+# Nothing is claimed, run and settled in so little.
+INSTANT = timedelta(milliseconds=1)
 
 
 class Counts(Protocol):
@@ -78,11 +80,21 @@ def rate(samples: Sequence[Sample], now: datetime) -> float | None:
     return max(0.0, (recent[-1].ended - recent[0].ended) / (recent[-1].at - recent[0].at).total_seconds())
 
 
-def average(ended: int, started: datetime | None, now: datetime) -> float | None:
-    """Jobs ended in a second since the start; None before it."""
-    if started is None or ended <= 0:
+def average(ran: int, started: datetime | None, now: datetime) -> float | None:
+    """Jobs that ended by running in a second since the start; None before it, and where none has."""
+    if started is None or ran <= 0:
         return None
-    return ended / max(1.0, (now - started).total_seconds())
+    return ran / max(1.0, (now - started).total_seconds())
+
+
+def lasted(ran: int, started: datetime | None, end: datetime) -> timedelta | None:
+    """From the start to the end, or to now; None for what has not started.
+
+    Nor has a batch of which nothing ran until it was cancelled: it was given its end for a start.
+    """
+    if started is None or (not ran and end - started < INSTANT):
+        return None
+    return end - started
 
 
 def time_left(unended: int, per_second: float | None) -> timedelta | None:

@@ -157,8 +157,8 @@ class Snapshot:
 
     def _measure(self, row: batches.BatchRow, counts: batches.BatchCounts) -> BatchLine:
         end = row.finished_at or self.now
-        duration = end - row.started_at if row.started_at else None
-        rate = progress.average(counts.ended, row.started_at, end)
+        duration = progress.lasted(counts.ran, row.started_at, end)
+        rate = progress.average(counts.ran, row.started_at, end)
         left = None
         if row.finished_at is None:
             measured = progress.rate(self._history.sample(row.id, self.now, counts.ended), self.now)

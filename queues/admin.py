@@ -138,7 +138,9 @@ class BatchAdmin(BatchGraph, ReadOnlyAdmin):
         status = batch_status(obj)
         names = ("pending", "running", "completed", "failed", "dead", "cancelled", "deleted")
         counts = ", ".join(f"{getattr(status, name):,} {name}" for name in names)
-        rate = "nothing has ended" if status.success_rate is None else f"success rate {status.success_rate:.2%}"
+        rate = (
+            "nothing has run to its end" if status.success_rate is None else f"success rate {status.success_rate:.2%}"
+        )
         return f"{counts}; {rate}"
 
     def search_text(self, queryset: "QuerySet[Any]", term: str) -> "QuerySet[Any]":

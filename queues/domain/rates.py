@@ -2,9 +2,9 @@
 
 
 def success_rate(succeeded: float, dead: float, cancelled: float = 0) -> float | None:
-    """Jobs that succeeded of all that ended: succeeded, dead or cancelled. Nothing ended has no rate.
+    """Jobs that succeeded of all that ended: succeeded, dead or cancelled. Where none did either of the first two there
+    is no rate: nothing was tried to its end.
 
     What still waits or runs, what is to be tried again and what a person has deleted does not count.
     """
-    ended = succeeded + dead + cancelled
-    return succeeded / ended if ended > 0 else None
+    return succeeded / (succeeded + dead + cancelled) if succeeded + dead > 0 else None

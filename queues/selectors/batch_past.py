@@ -42,9 +42,10 @@ class Earlier:
         return success_rate(self.succeeded, self.dead, self.cancelled)
 
     @property
-    def rate(self) -> float:
-        """Jobs ended in a second, on average."""
-        return (self.succeeded + self.dead + self.cancelled) / max(1.0, self.duration.total_seconds())
+    def rate(self) -> float | None:
+        """Jobs that succeeded or died in a second, on average; None where none did."""
+        ran = self.succeeded + self.dead
+        return ran / max(1.0, self.duration.total_seconds()) if ran else None
 
 
 def earlier(row: BatchRow) -> Earlier | None:

@@ -25,7 +25,8 @@ class BatchStatus:
 
     `pending` waits, is scheduled, or is held; `failed` are those of the pending and running jobs that are tried again,
     `completed` have succeeded. `success_rate` is `completed` to all that ended (completed, dead, cancelled), None
-    before anything has. `rate` is ended jobs a second since the start, to the end or to now.
+    before any has completed or died. `rate` is jobs that completed or died, a second since the start, to the end or to
+    now; None where there are none.
     """
 
     id: int
@@ -79,7 +80,6 @@ def _status(
     row: batches.BatchRow, counts: batches.BatchCounts, retried: int, digest: dict[str, Any] | None, now: datetime
 ) -> BatchStatus:
     seconds = ((row.finished_at or now) - row.started_at).total_seconds() if row.started_at else None
-    ended = counts.succeeded + counts.dead + counts.cancelled
     return BatchStatus(
         id=row.id,
         name=row.name,
@@ -102,7 +102,7 @@ def _status(
         started_at=row.started_at,
         finished_at=row.finished_at,
         seconds=seconds,
-        rate=ended / seconds if seconds else None,
+        rate=counts.ran / seconds if seconds and counts.ran else None,
         error_digest=digest,
     )
 

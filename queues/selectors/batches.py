@@ -82,8 +82,13 @@ class BatchCounts:
 
     @property
     def success_rate(self) -> float | None:
-        """Succeeded to succeeded, dead and cancelled; None as long as nothing has ended."""
+        """Succeeded to succeeded, dead and cancelled; None as long as nothing has succeeded or died."""
         return success_rate(self.succeeded, self.dead, self.cancelled)
+
+    @property
+    def ran(self) -> int:
+        """Jobs that ended by running: these make a rate, and not what somebody cancels or deletes at a stroke."""
+        return self.succeeded + self.dead
 
     @property
     def ended(self) -> int:

@@ -1,5 +1,6 @@
 """What is done with one batch from its page: the operation that the list would begin, told and undone where it is."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -80,3 +81,14 @@ def test_a_cancellation_survives_the_request(operator: Client, monkeypatch: pyte
         pass
     assert Batch.objects.get().state == "cancelled"
     assert AuditEntry.objects.get().reason == "later"
+
+
+def test_what_never_ran_has_neither_rate_nor_duration(operator: Client) -> None:
+    batch = waiting_batch(9)
+    operator.post(reverse("batch-cancel", args=[batch.pk]))
+    page = operator.get(reverse("batch", args=[batch.pk])).content.decode()
+    facts = dict(re.findall(r"<div><dt>([^<]*)</dt><dd>([^<]*)</dd></div>", page))
+    assert (facts["Mean rate"], facts["Success rate"], facts["Duration"]) == ("–", "–", "–")
+    row = operator.get(reverse("batches")).content.decode()
+    for cell in ("success", "rate", "took"):
+        assert re.search(rf'data-cell="{cell}">–<', row), cell

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.progress import NARROWEST, Sample, average, rate, segments, time_left
+from monitoring.progress import NARROWEST, Sample, average, lasted, rate, segments, time_left
 from queues.selectors.batches import BatchCounts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -53,6 +53,15 @@ def test_a_retry_of_what_had_ended_is_no_negative_progress() -> None:
 def test_the_average_counts_from_the_start() -> None:
     assert average(600, NOW - timedelta(minutes=1), NOW) == pytest.approx(10)
     assert average(600, None, NOW) is None
+
+
+def test_what_never_ran_took_no_time_and_has_no_rate() -> None:
+    assert average(0, NOW - timedelta(minutes=1), NOW) is None
+    # Its end is its start, give or take the microseconds between two looks at the clock.
+    assert lasted(0, NOW + timedelta(microseconds=3), NOW) is None
+    assert lasted(0, None, NOW) is None
+    assert lasted(5, NOW - timedelta(microseconds=300), NOW) == timedelta(microseconds=300)
+    assert lasted(0, NOW - timedelta(seconds=2), NOW) == timedelta(seconds=2)
 
 
 def test_what_has_ended_needs_no_time() -> None:

@@ -12,6 +12,7 @@ from queues.domain.outcomes import Fail, Return, Snooze
 from queues.domain.rates import success_rate
 from queues.domain.states import JobState
 from queues.models import Attempt, Batch, Chunk
+from queues.selectors import batch_past, batches
 from queues.selectors.batch_jobs import batch_errors, batch_jobs
 from queues.selectors.batch_lists import BatchQuery, batch_page, find_batches
 from queues.selectors.batch_status import UnknownBatch, batch_status
@@ -51,7 +52,7 @@ def test_the_status_adds_up_at_every_moment() -> None:
     end = batch_status(batch)
     assert (end.state, end.completed, end.dead, end.cancelled, end.pending, end.failed) == ("cancelled", 2, 1, 5, 0, 0)
     assert end.success_rate == 2 / 8
-    assert end.ended and end.seconds is not None and end.rate == 8 / end.seconds
+    assert end.ended and end.seconds is not None and end.rate == 3 / end.seconds
     assert (end.name, end.queue, end.handler) == ("eight", "tested", "tested.do")
     with pytest.raises(UnknownBatch, match="unknown batch 77777"):
         batch_status(77777)
@@ -83,6 +84,20 @@ def test_one_definition_of_success() -> None:
     assert success_rate(0, 0, 0) is None
     assert success_rate(3, 1, 0) == 0.75
     assert success_rate(1, 1, 2) == 0.25
+    assert success_rate(0, 1, 2) == 0.0
+    assert success_rate(0, 0, 5) is None
+
+
+def test_what_was_cancelled_at_a_stroke_makes_no_rate() -> None:
+    make_queue()
+    batch = enqueue_batch(do, [{}] * 9, name="daily")
+    cancel.cancel_batch(batch_id=batch.pk, actor="a", source="api")
+    end = batch_status(batch)
+    assert (end.state, end.cancelled, end.rate, end.success_rate) == ("cancelled", 9, None, None)
+    again = batches.batch(enqueue_batch(do, [{}], name="daily").pk)
+    assert again is not None
+    before = batch_past.earlier(again)
+    assert before is not None and (before.id, before.rate, before.success_rate) == (batch.pk, None, None)
 
 
 def test_a_parent_is_the_sum_of_its_parts(settings: Any) -> None:
