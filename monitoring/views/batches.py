@@ -84,6 +84,7 @@ def batch_detail(request: HttpRequest, batch_id: int) -> HttpResponse:
         "callback": limits.attempt(lambda: batch_past.callback(batch_id)) if called_back else None,
         "events": [(entry, wording.outcome(entry)) for entry in events.rows] if events else [],
         "events_slow": events is None,
+        "own": f"batch {batch_id}",
         "exports": [("results", "Kept results"), ("errors", "Errors")],
     }
     wanted = [(name, str(batch_id)) for name in names]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Max, Min, Q, Sum
 
 from queues import store
-from queues.models import AuditEntry, Batch, Chunk, DeadLetter
+from queues.domain.operating import Action
+from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Operation
 from queues.selectors import timeline
 from queues.selectors.activity import Entry
 from queues.selectors.expressions import time_bucket
@@ -17,6 +18,9 @@ from queues.selectors.expressions import time_bucket
 CHUNKS = 20_000
 RUNS = 5_000
 EVENTS = 20
+# No index leads from a batch to the operations on its jobs: the newest are looked through, and of each so many items.
+OPERATIONS_LOOKED_AT = 300
+ITEMS_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +120,36 @@ def details(batch_id: int) -> Details | None:
 
 
 def events(batch_id: int, since: datetime) -> timeline.Page[Entry]:
-    """The newest changes that somebody has made to the batch. `looked` when the look ended before its beginning."""
+    """The newest changes that somebody has made to the batch, or to jobs of it and others: then the target is another.
+
+    `looked` when the look ended before its beginning.
+    """
     rows = AuditEntry.objects.filter(at__gte=since)
-    page = timeline.page(rows, "at", only=lambda found: found.filter(target=f"batch {batch_id}"), size=EVENTS)
+    own = Q(target=f"batch {batch_id}") | Q(pk__in=_entries_of_operations(batch_id))
+    page = timeline.page(rows, "at", only=lambda found: found.filter(own), size=EVENTS)
     return timeline.Page([_entry(row) for row in page.rows], None, page.older, page.looked)
+
+
+def _entries_of_operations(batch_id: int) -> list[int]:
+    """The audit entries of the newest operations that were about jobs of the batch, by whatever filter."""
+    newest = Operation.objects.order_by("-pk").values_list("pk", "action", "audit_id")[:OPERATIONS_LOOKED_AT]
+    entries = {pk: entry for pk, action, entry in newest if action in set(Action) and entry is not None}
+    ids = members(batch_id)
+    whole = Batch.objects.filter(pk__in=ids, is_parent=False).aggregate(
+        first=Min("first_job_id"), last=Max("last_job_id"), jobs=Sum("total")
+    )
+    if not entries or whole["first"] is None:
+        return []
+    found = store.rows(
+        "batch_operations",
+        operations=list(entries),
+        batches=ids,
+        first=whole["first"],
+        last=whole["last"],
+        alone=whole["jobs"] == whole["last"] - whole["first"] + 1,
+        items=ITEMS_LOOKED_AT,
+    )
+    return [entries[pk] for (pk,) in found]
 
 
 def _entry(row: Any) -> Entry:

@@ -1,21 +1,26 @@
 """Batches: exact counts, lists by keyset, causes of failure."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.snapshot import Snapshot
 from queues.models import Batch
-from queues.selectors import batch_lists, batches, dead_letters
+from queues.selectors import batch_lists, batch_work, batches, dead_letters
 from queues.selectors.batch_lists import BatchQuery
 from queues.selectors.batches import BatchCounts
 from queues.selectors.dead_letters import DeadLetterQuery
-from queues.services import operate
-from queues.services.enqueue import enqueue_batch
+from queues.services import archive, operate, operate_batches
+from queues.services.enqueue import add_jobs, enqueue_batch, seal
 from tests.monitoring.worlds import ran_batch, waiting_batch
 from tests.queues.working import drain, leased, make_queue
 
 pytestmark = pytest.mark.django_db
+ANN = {"actor": "ann", "source": "api"}
 
 
 def counts(batch: Batch, *, recount: bool = False) -> BatchCounts:
@@ -139,3 +144,69 @@ def test_dead_letters_of_a_parent_are_those_of_its_parts() -> None:
     parent = enqueue_batch("tested.do", items, split=True)
     drain()
     assert dead_letters.dead_letter_count(DeadLetterQuery(batch=parent.pk)) == 2
+
+
+# events
+
+
+def happened(batch: Batch) -> list[tuple[str, str]]:
+    """What its page says that was done, the last first."""
+    return [(entry.action, entry.target) for entry in batch_work.events(batch.pk, batch.created_at).rows]
+
+
+def test_events_are_also_those_of_operations_by_another_filter() -> None:
+    mine, other = waiting_batch(3), waiting_batch(2)
+    operate.start(action="cancel", selection={"queue": "tested", "state": "pending"}, **ANN, reason="tiles")
+    # Nothing of it is among these.
+    operate.start(action="retry", selection={"job_ids": [other.first_job_id, other.last_job_id]}, **ANN)
+    begun = ("cancel jobs", "pending, queue tested")
+    assert happened(mine) == [begun]
+    assert happened(other) == [("retry jobs", "2 jobs"), begun]
+    operate_batches.start(action="retry_batches", batches=[mine.pk], **ANN)
+    # The number of a batch is not that of a job.
+    assert happened(mine) == [begun]
+
+
+def test_numbers_of_jobs_that_lie_between_are_not_of_the_batch() -> None:
+    make_queue()
+    mine = enqueue_batch("tested.do", [{}], open=True)
+    other = enqueue_batch("tested.do", [{}] * 3)
+    add_jobs(mine, [{}])
+    mine.refresh_from_db()
+    assert mine.first_job_id < other.first_job_id <= other.last_job_id < mine.last_job_id
+    operate.start(action="cancel", selection={"batch": other.pk, "state": "pending"}, **ANN)
+    assert happened(mine) == []
+    operate.start(action="cancel", selection={"job_ids": [other.first_job_id, mine.last_job_id]}, **ANN)
+    assert happened(mine) == [("cancel jobs", "2 jobs")]
+
+
+def test_events_of_a_parent_are_those_of_jobs_of_its_parts(settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 2
+    make_queue()
+    parent = enqueue_batch("tested.do", [{}] * 5, split=True)
+    part = parent.parts.order_by("part")[1]
+    operate.start(action="cancel", selection={"job_ids": [part.first_job_id]}, **ANN)
+    assert happened(parent) == happened(part) == [("cancel jobs", f"job {part.first_job_id}")]
+    assert happened(parent.parts.order_by("part")[0]) == []
+
+
+def test_jobs_in_the_archive_are_still_of_their_batch() -> None:
+    make_queue()
+    gone, mine = enqueue_batch("tested.do", [{}], open=True), enqueue_batch("tested.do", [{}])
+    add_jobs(gone, [{}])
+    seal(gone)
+    drain()
+    archive.archive()
+    gone.refresh_from_db()
+    operation = operate.start(action="retry", selection={"job_ids": [gone.last_job_id]}, **ANN)
+    assert operation.skipped == 1
+    assert (happened(gone), happened(mine)) == ([("retry jobs", f"job {gone.last_job_id}")], [])
+
+
+def test_the_page_tells_what_such_an_event_was_about(signed_in: Callable[[str], Client]) -> None:
+    batch = waiting_batch(2)
+    operate.start(action="cancel", selection={"queue": "tested", "state": "pending"}, **ANN, reason="tiles")
+    page = signed_in("viewer").get(f"/batches/{batch.pk}/").content.decode()
+    events = page[page.index('id="events"') :]
+    assert "<b>cancel jobs</b>" in events and "of more than this batch (pending, queue tested)" in events
+    assert "<bdi>tiles</bdi>" in events

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from queues.models import Chunk
+from queues.models import Chunk, Job, Operation, OperationItem
 from tests.plans.conftest import World
 from tests.plans.plan import Plan
 
@@ -164,3 +164,20 @@ def test_no_statement_is_compiled_however_dear_it_is_believed_to_be(world: World
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit_above_cost = 0")
     assert not Plan.of("load", chunks=list(world.chunks), batches=[world.batch]).compiled
+
+
+def test_operations_on_a_batch_are_found_by_their_items(world: World) -> None:
+    first = Job.objects.order_by("pk").values_list("pk", flat=True)[0]
+    operation = Operation.objects.create(action="retry", actor="ann", source="api", total=5_000)
+    OperationItem.objects.bulk_create(
+        OperationItem(operation=operation, job_id=number) for number in range(first, first + 5_000)
+    )
+    values = {"operations": [operation.pk], "first": first, "last": first + 5_000, "items": 100}
+    # Of another batch, whose numbers enclose these: no more is looked at than was allowed.
+    plan = Plan.of("batch_operations", **values, batches=[2**40], alone=False)
+    assert plan.indexes(JOB) <= {"queues_job_pkey"}
+    assert plan.root["Actual Rows"] == 0
+    assert plan.rows < 1_000
+    plan = Plan.of("batch_operations", **values, batches=[world.batch], alone=True)
+    assert plan.root["Actual Rows"] == 1
+    assert plan.rows < 50
