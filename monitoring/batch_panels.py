@@ -50,6 +50,7 @@ def batch_why(ask: Ask) -> Context:
             dead=counts.dead,
             cancelled=counts.cancelled,
             deleted=counts.trashed,
+            archived=_archived(ask, line),
         )
     link = ways_out.link(answer, line, operate=ask.operate) if answer else None
     return {"why": answer, "question": "finished" if running else "complete", "link": link}
@@ -59,7 +60,10 @@ def batch_actions(ask: Ask) -> Context:
     """What can be done with one batch now: links to pages that ask, never buttons that act."""
     line = _line(ask)
     gone = None if line.row.state is BatchState.RUNNING else _trash(ask, line.row.id)
-    return {"line": line, "deeds": deeds(line, gone), "gone": gone}
+    again = None
+    if line.counts.cancelled and gone is None and line.row.standing != "stopping":
+        again = ways_out.retry_cancelled(line, archived=_archived(ask, line))
+    return {"line": line, "deeds": deeds(line, gone), "gone": gone, "again": again}
 
 
 def deeds(line: BatchLine, gone: Deleted | None) -> list[Deed]:
@@ -193,6 +197,13 @@ def register() -> None:
 
 def _trash(ask: Ask, batch_id: int) -> Deleted | None:
     return ask.snapshot.once(("trash", batch_id), lambda: batch_trash.in_trash(batch_id))
+
+
+def _archived(ask: Ask, line: BatchLine) -> bool:
+    """Whether the cancelled jobs of a batch are in the archive."""
+    if line.row.state is BatchState.RUNNING or not line.counts.cancelled:
+        return False
+    return not ask.snapshot.once(("cancelled", line.row.id), lambda: batch_work.holds_cancelled(line.row.id))
 
 
 def _line(ask: Ask) -> BatchLine:

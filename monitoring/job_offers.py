@@ -21,6 +21,7 @@ FILTERS = {"state": "state", "queue": "queue", "batch": "batch", "handler": "han
 DEAD_FILTERS = FILTERS | {"error": "text", "since": "since"}
 SELECTABLE = {
     JobState.DEAD, JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD, JobState.TRASHED,
+    JobState.CANCELLED,
 }  # fmt: skip
 
 

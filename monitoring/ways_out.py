@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -35,6 +36,14 @@ def _asks(words: str, icon: str, name: str, argument: object, line: BatchLine) -
 def _retry_dead(_subject: str, line: BatchLine) -> Link:
     query = urlencode({"all": 1, "batch": line.row.id, "next": _page(line)})
     return Link(f"Retry {line.counts.dead:,} dead", "retry", f"{reverse('dead-letters-retry')}?{query}")
+
+
+def retry_cancelled(line: BatchLine, *, archived: bool) -> Link:
+    """To run the cancelled jobs of a batch after all, from where they are."""
+    action, verb = (Action.UNARCHIVE, "Restore") if archived else (Action.RETRY, "Retry")
+    which: dict[str, Any] = {"outcome": "cancelled"} if archived else {"state": "cancelled"}
+    url = acting.address(action, batch=line.row.id, back=_page(line), **which)
+    return Link(f"{verb} {line.counts.cancelled:,} cancelled", "undo" if archived else "retry", url)
 
 
 def _run_now(state: str, line: BatchLine) -> Link:
@@ -73,6 +82,8 @@ _DEEDS: dict[WayOut, Maker] = {
     WayOut.RUN_AGAIN: lambda _subject, line: _asks("Run all again", "batches", "batch-clone", line.row.id, line),
     WayOut.RUN_NOW: _run_now,
     WayOut.RETRY_DEAD: _retry_dead,
+    WayOut.RETRY_CANCELLED: lambda _subject, line: retry_cancelled(line, archived=False),
+    WayOut.RESTORE_CANCELLED: lambda _subject, line: retry_cancelled(line, archived=True),
 }
 # What shows it.
 _SIGHTS: dict[WayOut, Maker] = {
@@ -86,4 +97,6 @@ _SIGHTS: dict[WayOut, Maker] = {
     WayOut.SEE_JOBS: lambda _subject, line: _of_batch("See jobs", "jobs", line, state="running"),
     WayOut.RUN_NOW: lambda state, line: _of_batch("See jobs", "jobs", line, state=state),
     WayOut.RETRY_DEAD: lambda _subject, line: _of_batch("See dead letters", "dead-letters", line),
+    WayOut.RETRY_CANCELLED: lambda _subject, line: _of_batch("See jobs", "jobs", line, state="cancelled"),
+    WayOut.RESTORE_CANCELLED: lambda _subject, line: _of_batch("See jobs", "archive", line, outcome="cancelled"),
 }

@@ -44,6 +44,8 @@ class Deed:
 UNSTARTED = frozenset({JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD})
 # In a selection: everything that has not been started.
 PENDING = "pending"
+# What was cancelled and can be retried.
+CANCELLED = JobState.CANCELLED.value
 # And what has left the hot tables.
 ARCHIVED = "archived"
 _DEAD = frozenset({JobState.DEAD})

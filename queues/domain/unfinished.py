@@ -27,6 +27,8 @@ class WayOut(StrEnum):
     RECLAIM = "reclaim"
     RUN_NOW = "run now"
     RETRY_DEAD = "retry dead"
+    RETRY_CANCELLED = "retry cancelled"
+    RESTORE_CANCELLED = "restore cancelled"
     RUN_AGAIN = "run again"
 
 
@@ -241,9 +243,16 @@ def _later(facts: Facts) -> Answer | None:
 
 
 def short_of_success(
-    *, state: BatchState, stop: StopReason, total: int, dead: int, cancelled: int, deleted: int
+    *,
+    state: BatchState,
+    stop: StopReason,
+    total: int,
+    dead: int,
+    cancelled: int,
+    deleted: int,
+    archived: bool = False,
 ) -> Answer | None:
-    """Why an ended batch is not complete; None for one that is."""
+    """Why an ended batch is not complete; None for one that is. `archived`: its cancelled jobs are in the archive."""
     if state in (BatchState.RUNNING, BatchState.COMPLETED):
         return None
     parts = [f"{count:,} {word}" for count, word in ((dead, "died"), (cancelled, "were cancelled")) if count]
@@ -255,7 +264,8 @@ def short_of_success(
         StopReason.CANCELLED: "It was cancelled by somebody",
         StopReason.UPSTREAM: "It was stopped, because a batch before it has not ended as it should",
     }[stop]
-    way_out = WayOut.RETRY_DEAD if dead else WayOut.RUN_AGAIN
+    again = WayOut.RESTORE_CANCELLED if archived else WayOut.RETRY_CANCELLED
+    way_out = WayOut.RETRY_DEAD if dead else again if cancelled else WayOut.RUN_AGAIN
     return Answer("short", f"{cause}{sum_}.", way_out)
 
 

@@ -66,6 +66,11 @@ class Details:
     error_digest: dict[str, Any] | None
 
 
+def holds_cancelled(batch_id: int) -> bool:
+    """Whether cancelled jobs of a batch or of its parts are out of the archive still. Reads its chunks at most."""
+    return Chunk.objects.filter(batch__in=members(batch_id), archived_at=None, cancelled__gt=0).exists()
+
+
 def members(batch_id: int) -> list[int]:
     """The batch and its parts."""
     return [batch_id, *Batch.objects.filter(parent=batch_id).order_by("pk").values_list("pk", flat=True)]

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from queues.domain.operating import ARCHIVED, DEEDS, Action
-from queues.domain.states import Priority
+from queues.domain.operating import ARCHIVED, CANCELLED, DEEDS, Action, why_not
+from queues.domain.states import JobState, Priority
 from queues.models import Queue
 from queues.selectors.figures import queue_names
 from queues.services.selection import OperationRefused, Selection
@@ -37,6 +37,8 @@ def select(action: Action, selection: dict[str, Any]) -> Selection:
     meant = Selection(selection, state=DEEDS[action].state, rows_only=by_rows)
     if (meant.state == ARCHIVED) is not (action is Action.UNARCHIVE):
         raise OperationRefused(f"archived jobs can be restored, with the action {Action.UNARCHIVE}, and nothing else")
+    if meant.state == CANCELLED and not meant.named and why_not(action, JobState.CANCELLED):
+        raise OperationRefused(f"cancelled jobs can be retried, with the action {Action.RETRY}, and nothing else")
     return meant
 
 

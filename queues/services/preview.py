@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import QuerySet
 
 from queues import store
 from queues.domain.operating import (
@@ -14,7 +14,6 @@ from queues.domain.operating import (
     GONE,
     IN_TRASH,
     NOT_ARCHIVED,
-    PENDING,
     RUNNING,
     SAME,
     STOPPING,
@@ -22,17 +21,14 @@ from queues.domain.operating import (
     command_line,
     why_not,
 )
-from queues.domain.states import BatchState, ChunkState, JobState
+from queues.domain.states import BatchState, JobState
 from queues.models import Batch, Chunk
 from queues.selectors.clock import database_now
-from queues.selectors.expressions import UNENDED
-from queues.services import delete, operation_wish
-from queues.services.selection import Selection
+from queues.services import chunk_selection, delete, operation_wish
 
 # Rows that one count may read; with more, the number is the least there can be.
 LETTERS = 1_000_000
 ARCHIVED_JOBS = 50_000
-CHUNKS = 20_000
 # Batches that take no work back, of which a preview counts the jobs.
 FLAWED = 1_000
 
@@ -86,7 +82,7 @@ def preview(
         if verb is Action.UNARCHIVE and (missing := max(0, len(meant.named) - total)):
             total, flaws = len(meant.named), {**flaws, NOT_ARCHIVED: missing}
     else:
-        total, flaws, exact = _pending(meant)
+        total, flaws, exact = chunk_selection.counted(meant, _stopping() if verb in ADDING else [])
     return Preview(verb, total, flaws, exact, bounded, settled)
 
 
@@ -123,38 +119,14 @@ def _counted(rows: "QuerySet[Any]", action: Action) -> tuple[int, dict[str, int]
     most = ARCHIVED_JOBS if action is Action.UNARCHIVE else LETTERS
     total = rows[: most + 1].count()
     flaws = {}
-    if action in ADDING:
-        stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="").values_list("pk", flat=True)
-        if numbers := list(stopping[:FLAWED]):
-            flaws[STOPPING] = rows.filter(batch_id__in=numbers).count()
+    if action in ADDING and (numbers := _stopping()):
+        flaws[STOPPING] = rows.filter(batch_id__in=numbers).count()
     if action is Action.UNARCHIVE and (numbers := list(delete.trashed()[:FLAWED])):
         flaws[IN_TRASH] = rows.filter(batch_id__in=numbers).count()
     return min(total, most), {why: count for why, count in flaws.items() if count}, total <= most
 
 
-def _pending(meant: Selection) -> tuple[int, dict[str, int], bool]:
-    """Sums over the chunks that are meant; the jobs in them that run are not, and are told."""
-    conditions = Q(created_at__lte=meant.until)
-    if (members := meant.members()) is not None:
-        conditions &= Q(batch_id__in=members)
-    if (queue := meant.queue_id()) is not None:
-        conditions &= Q(queue_id=queue)
-    if "handler" in meant.filters:
-        conditions &= Q(handler=meant.filters["handler"])
-    due = {"waiting": Q(run_at__lte=meant.until), "scheduled": Q(run_at__gt=meant.until, is_retry=False)}
-    due["retrying"] = Q(run_at__gt=meant.until, is_retry=True)
-    ready = conditions & due.get(meant.state, Q())
-    total = seen = 0
-    if meant.state != "held":
-        total, seen = _sum(ready & Q(state=ChunkState.READY))
-    if meant.state in (PENDING, "held"):
-        jobs, chunks = _sum(conditions & Q(state=ChunkState.HELD))
-        total, seen = total + jobs, max(seen, chunks)
-    running, _ = _sum(conditions & Q(state=ChunkState.LEASED))
-    return total + running, {"running now: left alone": running} if running else {}, seen <= CHUNKS
-
-
-def _sum(conditions: Q) -> tuple[int, int]:
-    rows = Chunk.objects.filter(conditions).annotate(open=UNENDED).values("pk", "open")[: CHUNKS + 1]
-    found = rows.aggregate(jobs=Sum("open"), chunks=Count("pk"))
-    return found["jobs"] or 0, found["chunks"]
+def _stopping() -> list[int]:
+    """Batches that take no work back."""
+    stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="")
+    return list(stopping.values_list("pk", flat=True)[:FLAWED])

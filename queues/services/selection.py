@@ -15,17 +15,17 @@ from django.db.models import QuerySet
 
 from queues import store
 from queues.domain.fingerprint import stored
-from queues.domain.operating import ARCHIVED, PENDING
+from queues.domain.operating import ARCHIVED, CANCELLED, PENDING
 from queues.domain.states import Outcome
 from queues.models import ArchivedJob, Batch, DeadLetter, OperationItem, Queue, TrashedJob
-from queues.selectors.clock import database_now
 from queues.selectors.dead_letters import error_text
+from queues.services import chunk_selection
 
 # Jobs of one operation, and of one that names them.
 MOST = 1_000_000
 MOST_NAMED = 10_000
 NO_TOP = 2**63 - 1
-STATES = ("dead", "trashed", PENDING, "waiting", "scheduled", "retrying", "held", ARCHIVED)
+STATES = ("dead", "trashed", PENDING, "waiting", "scheduled", "retrying", "held", CANCELLED, ARCHIVED)
 _FILTERS = {
     "dead": {"batch", "queue", "handler", "fingerprint", "reason", "text", "since"},
     "trashed": {"batch", "queue", "handler"},
@@ -172,20 +172,7 @@ class Selection:
             return len(OperationItem.objects.bulk_create(items))
         if (rows := self.rows()) is not None:
             return store.freeze(operation, rows.values("pk")[: MOST + 1])
-        return store.run(
-            "freeze_pending",
-            operation=operation,
-            queue=self.queue_id(),
-            batches=self.members(),
-            handler=self.filters.get("handler"),
-            due={"waiting": True, "scheduled": False, "retrying": False}.get(self.state),
-            again={"scheduled": False, "retrying": True}.get(self.state),
-            ready=self.state != "held",
-            held=self.state in (PENDING, "held"),
-            until=self.until or database_now(),
-            top=self.top,
-            most=MOST + 1,
-        )
+        return chunk_selection.freeze(self, operation=operation, most=MOST + 1)
 
 
 def _moment(document: dict[str, Any], name: str) -> datetime | None:

@@ -184,7 +184,15 @@ def test_what_holds_the_whole_batch_comes_first() -> None:
         ("partial", "", (3, 1, 2), "It is partial: of its 9 jobs 3 died, 1 were cancelled and 2 were deleted.", "dead"),
         ("failed", "", (9, 0, 0), "It is failed: of its 9 jobs 9 died.", "dead"),
         ("failed", "fail_fast", (1, 8, 0), "It was stopped by its first dead job (fail fast): of its 9 jobs 1", ""),
-        ("cancelled", "cancelled", (0, 9, 0), "It was cancelled by somebody: of its 9 jobs 9 were cancelled.", "again"),
+        (
+            "cancelled",
+            "cancelled",
+            (0, 9, 0),
+            "It was cancelled by somebody: of its 9 jobs 9 were cancelled.",
+            "cancelled",
+        ),
+        ("partial", "", (0, 4, 1), "It is partial: of its 9 jobs 4 were cancelled and 1 were deleted.", "cancelled"),
+        ("partial", "", (0, 0, 2), "It is partial: of its 9 jobs 2 were deleted.", "again"),
         ("cancelled", "upstream", (0, 0, 0), "It was stopped, because a batch before it has not ended", "again"),
     ],
 )
@@ -192,16 +200,26 @@ def test_an_ended_batch_says_what_it_is_short_of(
     state: str, stop: str, counts: tuple[int, int, int], text: str | None, way_out: str | None
 ) -> None:
     dead, cancelled, deleted = counts
-    found = short_of_success(
-        state=BatchState(state), stop=StopReason(stop), total=9, dead=dead, cancelled=cancelled, deleted=deleted
-    )
-    if found is None:
-        assert text is None
-        return
-    assert text is not None and found.text.startswith(text)
-    assert found.way_out is (WayOut.RUN_AGAIN if way_out == "again" else WayOut.RETRY_DEAD)
+    for archived in (False, True):
+        found = short_of_success(
+            state=BatchState(state),
+            stop=StopReason(stop),
+            total=9,
+            dead=dead,
+            cancelled=cancelled,
+            deleted=deleted,
+            archived=archived,
+        )
+        if found is None:
+            assert text is None
+            continue
+        assert text is not None and found.text.startswith(text)
+        back = WayOut.RESTORE_CANCELLED if archived else WayOut.RETRY_CANCELLED
+        ways = {"again": WayOut.RUN_AGAIN, "cancelled": back}
+        assert found.way_out is ways.get(way_out or "", WayOut.RETRY_DEAD)
 
 
 def test_every_way_out_is_somebodys() -> None:
-    ways = {way_out for _given, _text, way_out, _subject in CASES.values()} | {WayOut.RETRY_DEAD, WayOut.RUN_AGAIN}
+    ways = {way_out for _given, _text, way_out, _subject in CASES.values()}
+    ways |= {WayOut.RETRY_DEAD, WayOut.RETRY_CANCELLED, WayOut.RESTORE_CANCELLED, WayOut.RUN_AGAIN}
     assert ways == set(WayOut)

@@ -23,8 +23,11 @@ from queues.domain.unfinished import Answer, WayOut
 from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Job, Operation
 from queues.selectors import batch_chunks, batch_lists, batch_past, batch_work, batches
 from queues.selectors.batch_lists import BatchQuery
+from queues.selectors.batches import BatchCounts, batch_counts
 from queues.selectors.clock import database_now
+from queues.services.archive import archive
 from queues.services.batch_pause import pause_batch
+from queues.services.cancel import cancel_batch
 from queues.services.enqueue import enqueue_batch
 from queues.services.operate import advance_all
 from tests.monitoring.test_pages import HOSTILE
@@ -491,6 +494,32 @@ def test_a_cause_without_a_fingerprint_is_retried_from_the_batch(operator: Clien
     listed = operator.get(f"/dead-letters/?batch={batch.pk}&cause=none").content.decode()
     assert listed.count('<tr data-row id="job-') == 2
     assert DeadLetter.objects.filter(batch=other).count() == 1
+
+
+def test_cancelled_jobs_of_a_batch_are_offered_to_run_after_all(operator: Client, viewer: Client) -> None:
+    batch = waiting_batch(3)
+    assert "Retry cancelled</b>: nothing of it is cancelled" in page(operator, batch)
+    cancel_batch(batch_id=batch.pk, actor="ann", source="api")
+    link = f"/operations/new/retry/?batch={batch.pk}&amp;state=cancelled&amp;all=1"
+    shown = page(operator, batch)
+    # As the way out, and among the deeds beside running all of it again.
+    assert (shown.count(link), shown.count("Retry 3 cancelled"), "Run all again" in shown) == (2, 2, True)
+    assert f"/jobs/?batch={batch.pk}&amp;state=cancelled" in page(viewer, batch) and link not in page(viewer, batch)
+    assert "Retry 3 cancelled jobs of batch" in operator.get(link.replace("&amp;", "&")).content.decode()
+    assert "all 3 that match" in operator.get(f"/jobs/?state=cancelled&batch={batch.pk}").content.decode()
+    archive()
+    link = f"/operations/new/unarchive/?batch={batch.pk}&amp;outcome=cancelled&amp;all=1"
+    assert page(operator, batch).count(link) == 2
+    operator.post(link.split("?")[0], {"all": "1", "batch": batch.pk, "outcome": "cancelled", **_bound(operator, link)})
+    assert batch_counts([batch.pk])[batch.pk] == BatchCounts(waiting=3)
+
+
+def _bound(client: Client, link: str) -> dict[str, str]:
+    """The bounds of a question, as its form sends them back."""
+    asked = client.get(link.replace("&amp;", "&")).content.decode()
+    found = dict(re.findall(r'name="(until|top|shown)" value="([^"]*)"', asked))
+    assert "until" in found
+    return found
 
 
 def test_every_way_out_leads_to_a_page_that_is_there(operator: Client) -> None:

@@ -16,6 +16,7 @@ from queues.selectors.archived_jobs import ArchivedQuery
 from queues.selectors.clock import database_now
 from queues.selectors.job_lists import JobQuery, Place
 from queues.services.preview import preview
+from queues.services.selection import Selection
 from tests.plans.conftest import World
 from tests.plans.plan import LARGE, Plan
 
@@ -157,3 +158,25 @@ def test_the_archive_is_walked_by_queue_and_end(world: World, monkeypatch: pytes
         for plan in plans(lambda given=selection: preview(action="unarchive", selection=given), monkeypatch):  # type: ignore[misc]
             assert "" not in plan.indexes(table), selection
             assert plan.pages < 5_000
+
+
+@pytest.mark.parametrize("given", [{"all": True}, {"queue": "queue-3"}, {"batch": 100}])
+def test_cancelled_jobs_are_counted_and_frozen_by_indexes(
+    world: World, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection = {**given, "state": "cancelled"}
+    for plan in plans(lambda: preview(action="retry", selection=selection), monkeypatch):
+        for table in LARGE:
+            assert "" not in plan.indexes(table), table
+    kept: list[dict[str, Any]] = []
+
+    def noted(name: str, /, **values: Any) -> int:
+        kept.append(values)
+        return 0
+
+    monkeypatch.setattr(store, "run", noted)
+    Selection({**selection, "until": database_now().isoformat()}, state="dead").freeze(operation=1)
+    monkeypatch.undo()
+    plan = Plan.of("freeze_cancelled", **kept[0])
+    assert plan.indexes("queues_job") <= {"job_own_state", "queues_job_pkey"}
+    assert plan.indexes("queues_chunk") <= {"chunk_batch", "chunk_to_archive", "queues_chunk_pkey"}

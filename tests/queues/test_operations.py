@@ -10,6 +10,7 @@ from queues.domain.states import Priority
 from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Job, JobKey, Operation, OperationItem, TrashedJob
 from queues.services import operate
 from queues.services.archive import archive
+from queues.services.cancel import cancel_batch
 from queues.services.delete import delete_batch
 from queues.services.enqueue import enqueue, enqueue_batch
 from queues.services.operate import OperationRefused, advance, advance_all, cancel_operation, start, undo
@@ -73,6 +74,41 @@ def test_cancelled_jobs_are_retried() -> None:
     drain()
     batch.refresh_from_db()
     assert (batch.state, batch.succeeded) == ("completed", 15)
+    assert_sound()
+
+
+def test_a_cancelled_batch_runs_after_all() -> None:
+    make_queue(chunk_size=10, archive_after=3_600)
+    batch = enqueue_batch("tested.do", [{}] * 35)
+    do("cancel", {"job_ids": jobs_of(batch)[2:4]})
+    drain(runs=1, want=10)
+    other = enqueue_batch("tested.do", [{}] * 3)
+    for one in (batch, other):
+        cancel_batch(batch_id=one.pk, actor="ann", source="api")
+    batch.refresh_from_db()
+    assert (batch.state, batch.succeeded, batch.cancelled) == ("cancelled", 8, 27)
+    operation = do("retry", {"state": "cancelled", "batch": batch.pk})
+    assert (numbers(operation), operation.outcomes) == (("done", 27, 27, 0), {"retried": 27})
+    assert AuditEntry.objects.latest("pk").target == f"cancelled, batch {batch.pk}"
+    assert_sound()
+    drain()
+    batch.refresh_from_db()
+    other.refresh_from_db()
+    assert (batch.state, batch.succeeded, other.state, other.cancelled) == ("completed", 35, "cancelled", 3)
+    assert_sound()
+
+
+def test_cancelled_parts_run_again_with_their_parent(settings: Any) -> None:
+    settings.BATCH_MAX_JOBS = 10
+    make_queue(chunk_size=10, archive_after=3_600)
+    parent = enqueue_batch("tested.do", [{}] * 25, split=True)
+    cancel_batch(batch_id=parent.pk, actor="ann", source="api")
+    assert do("retry", {"state": "cancelled", "batch": parent.pk}).outcomes == {"retried": 25}
+    parent.refresh_from_db()
+    assert parent.state == "running"
+    drain()
+    parent.refresh_from_db()
+    assert (parent.state, parent.succeeded) == ("completed", 25)
     assert_sound()
 
 
@@ -336,6 +372,7 @@ def test_a_round_that_dies_has_done_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         ("cancel", {"all": True}, {"queue": "tested"}, "says nothing here"),
         ("cancel", {"state": "succeeded", "queue": "tested"}, {}, "is not one of"),
         ("cancel", {"queue": "tested", "fingerprint": "x"}, {}, "some of"),
+        ("delete", {"state": "cancelled", "queue": "tested"}, {}, "cancelled jobs can be retried"),
         ("cancel", {"job_ids": list(range(1, 10_002))}, {}, "at most"),
         ("cancel", {"job_ids": [0]}, {}, "numbers from 1"),
         ("restore", {"operation": 1, "queue": "tested"}, {}, "nothing else"),

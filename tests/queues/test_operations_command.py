@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from queues.models import AuditEntry, DeadLetter, Job, Operation
 from queues.services import operate
+from queues.services.cancel import cancel_batch
 from queues.services.enqueue import enqueue_batch
 from queues.services.preview import preview
 from tests.checker import assert_sound
@@ -57,6 +58,48 @@ def test_a_preview_and_the_operation_mean_the_same(state: str) -> None:
     operation = operate.start(action="cancel", selection=found.selection, actor="a", source="api")
     assert operation.outcomes == {"cancelled": expected}
     assert_sound()
+
+
+@pytest.mark.parametrize("given", [{"all": True}, {"queue": "tested"}, {"handler": "tested.do"}, {"batch": 0}])
+def test_a_preview_of_cancelled_jobs_and_their_retry_mean_the_same(given: dict[str, Any]) -> None:
+    make_queue(chunk_size=5, archive_after=3_600)
+    make_queue("other")
+    batch = enqueue_batch("tested.do", [{}] * 12)
+    first = batch.first_job_id or 0
+    given = given | ({"batch": batch.pk} if "batch" in given else {})
+    operate.start(action="cancel", selection={"job_ids": [first, first + 6]}, actor="a", source="api")
+    # One chunk has ended with a cancelled job, one goes on with another, and these were cancelled as a whole.
+    drain(runs=1, want=5)
+    whole, elsewhere = (enqueue_batch("tested.do", [{}] * 7, queue=name) for name in ("tested", "other"))
+    for one in (whole, elsewhere):
+        cancel_batch(batch_id=one.pk, actor="a", source="api")
+    stopping = enqueue_batch("tested.do", [{}] * 4, priority="critical", chunk_size=2)
+    with leased(want=2):
+        cancel_batch(batch_id=stopping.pk, actor="a", source="api")
+        found = preview(action="retry", selection={**given, "state": "cancelled"})
+        expected = 2 if "batch" in given else 9 if "queue" in given else 16
+        refused = {} if "batch" in given else {"its batch is stopping": 2}
+        assert (found.eligible, found.not_eligible, found.exact) == (expected, refused, True)
+        # What is cancelled as a whole after the question was asked is not meant.
+        late = enqueue_batch("tested.do", [{}] * 3)
+        cancel_batch(batch_id=late.pk, actor="a", source="api")
+        operation = operate.start(action="retry", selection=found.selection, actor="a", source="api")
+    assert operation.outcomes == {"retried": expected, **refused}
+    assert found.command.startswith("manage.py operate retry --")
+    assert "--state cancelled" in found.command
+    assert_sound()
+
+
+def test_cancelled_jobs_are_retried_by_the_command() -> None:
+    make_queue(archive_after=3_600)
+    batch = enqueue_batch("tested.do", [{}] * 6)
+    cancel_batch(batch_id=batch.pk, actor="a", source="api")
+    told = command("operate", "retry", "--state", "cancelled", "--queue", "tested", "--dry-run", "--json").document
+    assert (told["total"], told["eligible"], told["exact"]) == (6, 6, True)
+    done = command("operate", "retry", "--state", "cancelled", "--batch", batch.pk, "--yes", "--json").document
+    assert done["outcomes"] == {"retried": 6}
+    refused = command("operate", "cancel", "--state", "cancelled", "--all", "--yes")
+    assert (refused.code, "cancelled jobs can be retried" in refused.err) == (1, True)
 
 
 def test_the_command_tells_asks_and_does() -> None:
