@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from monitoring import filters
 from monitoring.query_text import Language, Qualifier
+from queues.domain.operating import PENDING
 from queues.domain.states import JobState, Outcome
 from queues.selectors.archived_jobs import ArchivedPlace, ArchivedQuery
 from queues.selectors.clock import database_now
@@ -17,7 +18,7 @@ from queues.selectors.job_sources import JobQuery
 Unclear = filters.Unclear
 KNOWN = ("state", "queue", "handler", "batch", "since", "until", "error", "payload")
 ARCHIVE_KNOWN = ("queue", "batch", "outcome", "within", "until")
-STATES = [state.value for state in JobState]
+STATES = [PENDING, *(state.value for state in JobState)]
 OUTCOMES = [outcome.value for outcome in Outcome]
 # How far back the archive is searched unless a batch or a longer time is asked for.
 WITHIN = {

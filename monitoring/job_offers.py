@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from queues.domain.operating import DEEDS, Action, why_not
+from queues.domain.operating import DEEDS, PENDING, UNSTARTED, Action, why_not
 from queues.domain.states import JobState
 
 # In the order in which they are offered: word and drawing.
@@ -20,7 +20,7 @@ EXPECTED = (Action.RETRY, Action.CANCEL, Action.DELETE)
 FILTERS = {"state": "state", "queue": "queue", "batch": "batch", "handler": "handler"}
 DEAD_FILTERS = FILTERS | {"error": "text", "since": "since"}
 SELECTABLE = {
-    JobState.DEAD, JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD, JobState.TRASHED,
+    PENDING, JobState.DEAD, JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD, JobState.TRASHED,
     JobState.CANCELLED,
 }  # fmt: skip
 
@@ -38,11 +38,12 @@ class Offer:
 
 def offered(state: str) -> list[Offer]:
     """The actions with jobs in a state; for "", any state, those that everybody looks for."""
+    states = sorted(UNSTARTED) if state == PENDING else [JobState(state)] if state else []
     offers = []
     for action, (verb, icon) in WORDS.items():
         if not state and action not in EXPECTED:
             continue
-        why = why_not(action, JobState(state)) if state else ""
+        why = next((why for one in states if (why := why_not(action, one))), "")
         if not why or action in EXPECTED:
             offers.append(Offer(action.value, verb, icon, why, bool(DEEDS[action].option)))
     return offers

@@ -14,7 +14,6 @@ from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.list_search import Search, asked, search
 from monitoring.views.page import show
-from queues.domain.states import JobState
 from queues.selectors import archived_jobs, batches, figures, job_lists, job_rows, job_totals
 from queues.selectors.job_walk import TooWide, moment
 
@@ -80,6 +79,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "columns": COLUMNS,
         "top": _top(page) if tells else "",
         "ended": _ended(chosen, page, read),
+        "failing": _failing(chosen),
         **_words(chosen, typed),
     }
     live = rows.watched("job", [row.id for row in page.rows]) + [("job-news", urlencode(chosen))] * tells
@@ -128,8 +128,15 @@ def _lines(page: job_lists.JobPage) -> list[Line]:
 
 
 def _order(chosen: dict[str, str], page: job_lists.JobPage) -> str:
+    if _failing(chosen):
+        return "that have this error now: dead letters, latest death first, then what is tried again"
     in_batch = chosen.get("batch") and chosen.get("state") != "dead"
     return "in the order of the batch" if in_batch else ORDERS[page.ordered_by]
+
+
+def _failing(chosen: dict[str, str]) -> bool:
+    """Whether the list is of jobs that have an error now, not of all that ever had it."""
+    return "error" in chosen and not {"batch", "state"} & set(chosen)
 
 
 def _time(page: job_lists.JobPage, row: job_rows.JobRow, place: job_lists.Place) -> datetime | None:
@@ -137,13 +144,15 @@ def _time(page: job_lists.JobPage, row: job_rows.JobRow, place: job_lists.Place)
         return row.created_at
     if page.ordered_by == "due":
         return row.due_at
-    return None if place.key == job_lists.UNENDED else moment(place.key)
+    # What is tried again, or was cancelled in a chunk that goes on, has not come to its end.
+    goes_on = place.key == job_lists.UNENDED or (page.ordered_by == "died" and place.chunk)
+    return None if goes_on else moment(place.key)
 
 
 def _tabs(chosen: dict[str, str]) -> list[tuple[str, str]]:
     """Each state with the rest of the filter."""
     rest = {name: value for name, value in chosen.items() if name != "state"}
-    return [(state, urlencode({**({"state": state} if state else {}), **rest})) for state in ["", *JobState]]
+    return [(state, urlencode({**({"state": state} if state else {}), **rest})) for state in ["", *job_filters.STATES]]
 
 
 def _here(places: dict[str, job_lists.Place | None]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
+from queues.domain.operating import PENDING
 from queues.domain.states import ChunkState, HeldWhy, JobState
 
 
@@ -41,6 +42,7 @@ def _parked(chunk: ChunkRow, why: HeldWhy) -> int:
 # How many jobs of a chunk are in a state, as far as its row tells.
 _EXPECTED: dict[str, Callable[[ChunkRow, datetime], int]] = {
     "": lambda chunk, now: chunk.size,
+    PENDING: lambda chunk, now: _open_jobs(chunk) if chunk.state in (ChunkState.READY, ChunkState.HELD) else 0,
     JobState.WAITING: lambda chunk, now: _ready(chunk, now, True),
     JobState.SCHEDULED: lambda chunk, now: _ready(chunk, now, False),
     JobState.RETRYING: lambda chunk, now: _ready(chunk, now, False),

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from queues.selectors.dead_letters import error_text
-from queues.selectors.job_look import LOOK_ROWS, Look, Place, listed, steps
+from queues.selectors.job_look import LOOK_ROWS, Look, listed, steps
 from queues.selectors.job_sources import JobQuery, Source
-from queues.selectors.job_walk import Walk
+from queues.selectors.job_walk import Place, Walk
 
 # Letters in which a text is looked for at once, and by one page: the server reads them, not we.
 AT_ONCE = 5_000

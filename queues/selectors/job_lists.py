@@ -5,25 +5,23 @@ so that the next page goes on from there: no filter makes a page slow.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from queues.domain.states import UNFINISHED, JobState
+from queues.domain.states import UNFINISHED
 from queues.selectors import job_rows
 from queues.selectors.clock import database_now
 from queues.selectors.job_chunks import COLUMNS, ChunkRow, expected
 from queues.selectors.job_letters import letters
-from queues.selectors.job_look import LAST_ID, Look, Place, listed, steps
-from queues.selectors.job_sources import JobQuery, Source, own_cancelled, source
-from queues.selectors.job_walk import Parts, Walk
+from queues.selectors.job_look import LAST_ID, Look, listed, steps
+from queues.selectors.job_sources import UNENDED, JobQuery, Source, sources
+from queues.selectors.job_walk import Place
 
 __all__ = ["LAST_ID", "PAGE_SIZE", "UNENDED", "JobPage", "JobQuery", "Place", "job_page", "newest_jobs"]
 
 PAGE_SIZE = 50
 # Jobs of one statement that opens chunks.
 OPENED = 2_000
-# Stands for the end of what has not ended yet: later than all ends.
-UNENDED = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +42,13 @@ def job_page(
 ) -> JobPage:
     """The page that follows `before` in the order of the list, or leads up to `after`. Raises `TooWide`."""
     now = database_now()
-    where = source(query, now)
+    lists = sources(query, now)
     backwards = after is not None
     if backwards:
-        where = replace(where, walk=replace(where.walk, descending=not where.walk.descending))
+        lists = [(part, where.backwards()) for part, where in reversed(lists)]
     look = Look(size + 1)
     start = after if backwards else before
-    stopped = _walk(query, where, start, look, now)
+    stopped = _walk(lists, start, look, now)
     found = look.found[:size]
     more = len(look.found) > size
     end = found[-1][0] if more else look.last if stopped else None
@@ -60,30 +58,24 @@ def job_page(
         begin, end = end, found[-1][0] if found else start
     rows = job_rows.rows([(place.job, state) for place, state in found])
     places = [place for place, _state in found]
-    return JobPage(rows, places, begin, end, where.ordered_by, stopped and not more, look.jobs)
+    return JobPage(rows, places, begin, end, lists[0][1].ordered_by, stopped and not more, look.jobs)
 
 
 def newest_jobs(query: JobQuery, limit: int) -> list[Place]:
     """Places of the first jobs of a list: what a page has not shown yet. Raises `TooWide`."""
     now = database_now()
-    where = source(query, now)
     look = Look(limit)
-    _walk(query, where, None, look, now)
+    _walk(sources(query, now), None, look, now)
     return [place for place, _state in look.found[:limit]]
 
 
-def _walk(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
-    """Look along the list from a place on; whether it stopped before the page was full or the list at its end."""
-    if where.letters:
-        return letters(query, where, start, look, now)
-    if query.state != JobState.CANCELLED or query.batch is not None:
-        return _chunks(query, where, start, look, now)
-    # Those that were cancelled one by one in chunks that go on come before those whose chunk has ended.
-    inside = start is not None and start.key == UNENDED
-    walks = [_own, _chunks] if where.walk.descending else [_chunks, _own]
-    if start is not None and inside is (walks[0] is _chunks):
-        walks = walks[1:]
-    for walk in walks:
+def _walk(lists: Sequence[tuple[JobQuery, Source]], start: Place | None, look: Look, now: datetime) -> bool:
+    """Look along lists, one after the other, from a place on; whether it stopped before the page was full or the last
+    of them at its end."""
+    while start is not None and len(lists) > 1 and not lists[0][1].has(start):
+        lists = lists[1:]
+    for query, where in lists:
+        walk = letters if where.letters else _own if where.own else _chunks
         if walk(query, where, start, look, now):
             return True
         if len(look.found) >= look.wanted:
@@ -94,7 +86,7 @@ def _walk(query: JobQuery, where: Source, start: Place | None, look: Look, now: 
 
 def _own(query: JobQuery, where: Source, start: Place | None, look: Look, now: datetime) -> bool:
     """Over jobs that were cancelled one by one, by their own index."""
-    walk = Walk(Parts(own_cancelled(query)), "", "id", where.walk.descending)
+    walk = where.walk
     behind = -1 if walk.descending else 1
     at = None if start is None else (0, start.job + behind)
     for step in steps():

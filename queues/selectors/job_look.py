@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 
 from queues import store
 from queues.selectors.job_sources import JobQuery
+from queues.selectors.job_walk import Place
 from queues.selectors.payload_search import holds
 
 # Rows of one step of the walk, growing while nothing is found; and what a page looks at before it stops.
@@ -20,14 +21,6 @@ LOOK_SECONDS = 0.15
 # Rows or jobs that a page looks at, however long that takes: a slow machine shows no shorter pages of a short list.
 LOOK_LEAST = 1_000
 LAST_ID = 2**63 - 1
-
-
-class Place(NamedTuple):
-    """A place in a list: the key and id of a chunk (0 for a dead letter), and a job of it."""
-
-    key: int
-    chunk: int
-    job: int
 
 
 @dataclass(slots=True)
@@ -63,7 +56,7 @@ def listed(query: JobQuery, limit: int, now: datetime, **values: Any) -> list[tu
     """Chunk, id and state of the jobs of some `chunks`, or of some `jobs` by their ids, that match."""
     usual = {"chunks": [], "jobs": [], "low": 0, "high": LAST_ID, "descending": False}
     wanted = {
-        "state": query.state,
+        "states": query.states,
         "error": query.error,
         "holds": holds(*query.payload) if query.payload else [],
         "now": now,

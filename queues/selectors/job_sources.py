@@ -1,25 +1,29 @@
 """Where a list of jobs is read: by which index its chunks, or its dead letters, are walked along."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from queues.domain.operating import PENDING, UNSTARTED
 from queues.domain.states import ChunkState, HeldWhy, JobState, OwnState, Priority
 from queues.models import Batch, Chunk, DeadLetter, Job, Queue
-from queues.selectors.job_walk import Parts, Walk, within_parts
+from queues.selectors.job_walk import Parts, Place, Walk, within_parts
 
 ENDED = (ChunkState.DONE, ChunkState.CANCELLED)
+# Stands for the end of what has not ended yet: later than all ends.
+UNENDED = 2**62
 
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
     """Which jobs a list shows: all that match every given part.
 
-    `since` and `until` are about the time by which the list is ordered. `payload` is a key, dotted where it lies
-    deeper, and a value, which matches as text and as the JSON that it may be.
+    `state` may be `pending`: all that was not started. An `error` without a state or a batch means the jobs that have
+    it now: dead letters, and what is tried again. `since` and `until` are about the time by which the list is ordered.
+    `payload` is a key, dotted where it lies deeper, and a value, which matches as text and as the JSON that it may be.
     """
 
     state: str = ""
@@ -31,10 +35,23 @@ class JobQuery:
     error: str = ""
     payload: tuple[str, str] | None = None
 
+    @property
+    def states(self) -> list[str]:
+        """The states of the jobs that are meant; none for any."""
+        return sorted(UNSTARTED) if self.state == PENDING else [self.state] if self.state else []
+
+    @property
+    def failing(self) -> list["JobQuery"]:
+        """Of which lists the jobs that have an error now are made; none where something else is asked for."""
+        if not self.error or self.state or self.batch is not None:
+            return []
+        return [replace(self, state=state) for state in (JobState.DEAD, JobState.RETRYING)]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A walk, and the time by which it is ordered. `letters`: over dead letters, not over chunks.
+    """A walk, and the time by which it is ordered. `letters`: over dead letters, `own`: over jobs that were cancelled
+    one by one in chunks that go on; else over chunks.
 
     `counted` are the same rows in as few parts as they can be counted in.
     """
@@ -43,6 +60,17 @@ class Source:
     ordered_by: str
     counted: Parts
     letters: bool = False
+    own: bool = False
+
+    def backwards(self) -> "Source":
+        """The same from its end."""
+        return replace(self, walk=replace(self.walk, descending=not self.walk.descending))
+
+    def has(self, place: Place) -> bool:
+        """Whether a place is one of its own, where a list is made of several."""
+        if self.own or place.key == UNENDED:
+            return self.own and place.key == UNENDED
+        return self.letters is (place.chunk == 0) and (self.walk.key != "") is (place.key != 0)
 
     @property
     def order(self) -> list[str]:
@@ -52,8 +80,21 @@ class Source:
         return [sign + field for field in (*by_priority, self.walk.key, self.walk.tie) if field]
 
 
+def sources(query: JobQuery, now: datetime) -> list[tuple[JobQuery, Source]]:
+    """How the list of a query is read: as one list, or as several one after the other. Raises `TooWide`."""
+    if query.batch is None and query.state == JobState.CANCELLED:
+        ended = source(query, now)
+        own = Parts(own_cancelled(query))
+        # What goes on comes before what has ended.
+        return [(query, Source(Walk(own, "", "id", descending=True), ended.ordered_by, own, own=True)), (query, ended)]
+    if query.batch is None and query.state == PENDING:
+        held = replace(query, state=JobState.HELD)
+        return [(query, source(query, now)), (held, _held_by_due(held))]
+    return [(part, source(part, now)) for part in query.failing or [query]]
+
+
 def source(query: JobQuery, now: datetime) -> Source:
-    """How the list of a query is read. Raises `TooWide`."""
+    """How a list of jobs of one kind is read. Raises `TooWide`."""
     if query.state == JobState.DEAD:
         return _dead(query)
     if query.batch is not None:
@@ -113,6 +154,16 @@ def _later(query: JobQuery, now: datetime) -> Source:
     return _ready(query, Q(run_at__gt=now))
 
 
+def _unstarted(query: JobQuery, now: datetime) -> Source:
+    return _ready(query, Q())
+
+
+def _held_by_due(query: JobQuery) -> Source:
+    """Held chunks among others: under a time, by when they were to run, as those are."""
+    rows = _each_queue(Chunk.objects.filter(state=ChunkState.HELD), "run_at", query)
+    return Source(Walk(rows, "", "id", descending=False), "due", rows)
+
+
 def _held(query: JobQuery, now: datetime) -> Source:
     rows = _each_queue(Chunk.objects.filter(state=ChunkState.HELD), "created_at", query)
     return Source(Walk(rows, "", "id", descending=False), "enqueued", rows)
@@ -154,6 +205,7 @@ def own_cancelled(query: JobQuery) -> "QuerySet[Job]":
 
 
 _BY_STATE: dict[str, Callable[[JobQuery, datetime], Source]] = {
+    PENDING: _unstarted,
     JobState.WAITING: _waiting,
     JobState.SCHEDULED: _later,
     JobState.RETRYING: _later,

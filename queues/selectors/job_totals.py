@@ -6,10 +6,11 @@ from typing import Any
 
 from django.db.models import Case, F, Q, When
 
+from queues.domain.operating import PENDING
 from queues.domain.states import UNFINISHED, ChunkState, HeldWhy, JobState
 from queues.selectors.clock import database_now
 from queues.selectors.expressions import UNENDED
-from queues.selectors.job_sources import JobQuery, Source, own_cancelled, source
+from queues.selectors.job_sources import JobQuery, Source, own_cancelled, sources
 from queues.selectors.job_walk import TooWide
 
 # Jobs that a search in payloads may have before it.
@@ -33,17 +34,21 @@ def job_total(query: JobQuery) -> Total | None:
     if query.error or query.payload:
         return None
     now = database_now()
-    where = source(query, now)
+    totals = [_total(part, where, now) for part, where in sources(query, now)]
+    return Total(sum(total.jobs for total in totals), all(total.exact for total in totals))
+
+
+def _total(query: JobQuery, where: Source, now: datetime) -> Total:
+    """The same for a list of jobs of one kind."""
     if where.letters:
         return _letter_total(query, where)
+    if where.own:
+        own = _own_cancelled(query)
+        return Total(min(own, COUNTED), own <= COUNTED)
     limit = max(COUNTED_EACH, COUNTED // max(1, len(where.counted.values)))
     of_each = Case(When(_counted(query, now), then=_JOBS.get(query.state, UNENDED)), default=0)
     found = where.counted.counts(where.order, limit + 1, of_each)
-    jobs, exact = sum(each for _seen, each in found), all(seen <= limit for seen, _each in found)
-    if query.state == JobState.CANCELLED and query.batch is None:
-        own = _own_cancelled(query)
-        jobs, exact = jobs + min(own, COUNTED), exact and own <= COUNTED
-    return Total(jobs, exact)
+    return Total(sum(each for _seen, each in found), all(seen <= limit for seen, _each in found))
 
 
 def _counted(query: JobQuery, now: datetime) -> Q:
@@ -53,7 +58,8 @@ def _counted(query: JobQuery, now: datetime) -> Q:
     is in a chunk that says nothing of it.
     """
     later = Q(state=ChunkState.READY, run_at__gt=now)
-    states = {
+    states: dict[str, Q] = {
+        PENDING: Q(state__in=(ChunkState.READY, ChunkState.HELD)),
         JobState.WAITING: Q(state=ChunkState.READY, run_at__lte=now),
         JobState.SCHEDULED: later & Q(is_retry=False),
         JobState.RETRYING: later & Q(is_retry=True),
@@ -61,7 +67,7 @@ def _counted(query: JobQuery, now: datetime) -> Q:
         JobState.RUNNING: Q(state=ChunkState.LEASED),
         JobState.TRASHED: Q(state=ChunkState.PARKED, held_why=HeldWhy.TRASHED),
     }
-    here = Q(archived_at=None) & states.get(JobState(query.state), Q()) if query.state else Q(archived_at=None)
+    here = Q(archived_at=None) & states.get(query.state, Q())
     return here & Q(handler=query.handler) if query.handler else here
 
 
@@ -91,6 +97,10 @@ def _letter_total(query: JobQuery, where: Source) -> Total:
 
 def check_search(query: JobQuery) -> None:
     """Refuse a search in payloads or errors that would have to read more jobs than is sensible. Raises `TooWide`."""
+    if parts := query.failing:
+        for part in parts:
+            check_search(part)
+        return
     searching = query.payload is not None or (query.error != "" and query.state != JobState.DEAD)
     if not searching or query.batch is not None:
         return

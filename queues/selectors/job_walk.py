@@ -7,7 +7,7 @@ what is read is bounded by the parts and the page, however long the tables are.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
 from django.db.models import Field, QuerySet, Value
@@ -24,6 +24,14 @@ MOST_PARTS = 500
 
 class TooWide(ValueError):
     """The list is too wide to be read at once: the message says what to choose."""
+
+
+class Place(NamedTuple):
+    """A place in a list: the key and id of a chunk (0 for what is not found by its chunk), and a job of it."""
+
+    key: int
+    chunk: int
+    job: int
 
 
 @dataclass(frozen=True, slots=True)

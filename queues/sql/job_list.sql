@@ -1,4 +1,4 @@
--- The jobs of some chunks, or some jobs by their ids, with the state of each: those in a wanted state, that hold one of
+-- The jobs of some chunks, or some jobs by their ids, with the state of each: those in wanted states, that hold one of
 -- some pieces of JSON, or of whose tries one tells of an error. In the order of the chunks, and by id within a chunk; in
 -- the first chunk, only those between two ids. Each chunk is entered by the ids of its birth, so that no more jobs are
 -- read than its span, and payloads are parsed only where one is asked for. The rule of the states is the function of
@@ -36,7 +36,7 @@ FROM (
         JOIN queues_chunk c ON c.id = j.chunk_id
     ) m
 ) x
-WHERE (%(state)s::text = '' OR x.state = %(state)s::text)
+WHERE (cardinality(%(states)s::text[]) = 0 OR x.state = ANY(%(states)s::text[]))
   AND (%(error)s::text = '' OR x.failures > 0 AND EXISTS (
       SELECT FROM queues_attempt a
       WHERE a.job_id = x.id AND strpos(lower(a.error_class || ' ' || a.message), lower(%(error)s::text)) > 0))

@@ -11,6 +11,7 @@ from queues import store
 from queues.domain.states import JobState
 from queues.models import Batch, Chunk, DeadLetter, Job, Queue
 from queues.selectors import job_letters, job_lists, job_look, job_totals
+from queues.selectors.batches import batch_counts
 from queues.selectors.job_lists import JobPage, JobQuery, Place, job_page
 from queues.selectors.job_totals import check_search, job_total
 from queues.selectors.job_walk import TooWide
@@ -94,12 +95,27 @@ def test_a_list_without_a_state_has_all_jobs(every_state: dict[str, set[int]]) -
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_pages_join_without_gap_or_overlap_in_both_directions(every_state: dict[str, set[int]], size: int) -> None:
-    for state in ["", *JobState]:
+    for state in ["", "pending", *JobState]:
         whole = ids(job_page(JobQuery(state=state)))
         assert walk(JobQuery(state=state), size) == whole, state
     batch = Batch.objects.order_by("pk")[0]
     walked = walk(JobQuery(batch=batch.pk), size)
     assert sorted(walked) == sorted(Job.objects.filter(batch=batch).values_list("pk", flat=True))
+
+
+def test_what_was_not_started_is_one_list(every_state: dict[str, set[int]]) -> None:
+    unstarted = ("waiting", "scheduled", "retrying", "held")
+    expected = set().union(*(every_state[state] for state in unstarted))
+    page = job_page(JobQuery(state="pending"))
+    assert (set(ids(page)), len(ids(page))) == (expected, len(expected))
+    assert {row.id: row.state for row in page.rows} == {job: s for s in unstarted for job in every_state[s]}
+    assert job_total(JobQuery(state="pending")) == job_totals.Total(len(expected), True)
+    # What is held has no place in the line: it comes last.
+    assert [row.state == "held" for row in page.rows] == sorted(row.state == "held" for row in page.rows)
+    for batch, counts in batch_counts(list(Batch.objects.values_list("pk", flat=True))).items():
+        query = JobQuery(state="pending", batch=batch)
+        assert job_total(query) == job_totals.Total(counts.waiting, True)
+        assert len(ids(job_page(query))) == counts.waiting
 
 
 def test_filters_combine(every_state: dict[str, set[int]]) -> None:
@@ -128,6 +144,22 @@ def test_errors_are_searched_among_dead_letters_and_tries(every_state: dict[str,
     assert (row.error_class, row.error) == ("ValueError", "asked to fail: slowly")
     assert row.failures == 1
     assert row.max_attempts == 2
+
+
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_an_error_finds_the_jobs_that_have_it_now(every_state: dict[str, set[int]], size: int) -> None:
+    asked = JobQuery(error="asked to")
+    # The latest death first, then what is tried again: not what it had in the way before.
+    letters = list(DeadLetter.objects.order_by("-died_at", "-pk").values_list("pk", flat=True))
+    assert set(letters) == every_state["dead"]
+    found = walk(asked, size)
+    assert found[: len(letters)] == letters
+    assert set(found[len(letters) :]) == every_state["retrying"]
+    assert walk(JobQuery(error="slowly"), size) == sorted(every_state["retrying"])
+    dead = JobQuery(error="die", payload=("die", "2"))
+    assert set(walk(dead, size)) == set(DeadLetter.objects.filter(queue__name="other").values_list("pk", flat=True))
+    batch = Job.objects.get(pk=letters[-1]).batch_id
+    assert job_page(JobQuery(error="slowly", batch=batch)).rows
 
 
 PAYLOADS: list[Any] = [
@@ -178,7 +210,9 @@ def test_a_search_over_too_many_jobs_says_how_to_narrow_it(monkeypatch: pytest.M
     with pytest.raises(TooWide, match="This list has 6"):
         check_search(JobQuery(payload=("n", "1")))
     with pytest.raises(TooWide, match="errors reads job by job"):
-        check_search(JobQuery(error="x"))
+        check_search(JobQuery(error="x", state="waiting"))
+    # Those that have it now are few.
+    check_search(JobQuery(error="x"))
     check_search(JobQuery(payload=("n", "1"), batch=batch.pk))
     check_search(JobQuery(error="x", state="dead"))
     check_search(JobQuery())

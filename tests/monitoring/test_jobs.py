@@ -270,6 +270,30 @@ def test_all_of_a_filter_can_be_meant_where_an_operation_understands_it(operator
         assert why in shown
 
 
+def test_what_was_not_started_is_a_list_with_its_deeds(operator: Client) -> None:
+    ran_batch(succeed=1)
+    batch = waiting_batch(3)
+    assert len(listed(operator, f"/jobs/?state=pending&batch={batch.pk}")) == 3
+    assert "all 3 that match" in page(operator, "/jobs/?state=pending")
+    offered = set(re.findall(r'data-deed="(\w+)"', page(operator, "/jobs/?state=pending")))
+    assert offered == {"cancel", "delete", "priority", "queue"}
+    assert "Cancel 3 waiting jobs" in page(operator, f"/operations/new/cancel/?all=1&state=pending&batch={batch.pk}")
+    # The number on the page of the batch leads to the jobs that it counts; so do the cells of its chunks.
+    progress = page(operator, f"/batches/{batch.pk}/")
+    where = f"/jobs/?batch={batch.pk}&amp;state=pending"
+    assert f'href="{where}">3</a>' in progress
+    assert progress.count(where) == 2
+    assert len(listed(operator, where.replace("&amp;", "&"))) == 3
+
+
+def test_an_error_alone_finds_what_has_it_now_and_says_so(operator: Client) -> None:
+    ran_batch(succeed=1, die=2)
+    shown = page(operator, "/jobs/?error=die")
+    assert "that have this error now: dead letters, latest death first" in shown
+    assert len(listed(operator, "/jobs/?error=die")) == 2
+    assert "Choose a state or a batch" in page(operator, "/jobs/?error=nothing+like+it")
+
+
 def test_the_three_ways_to_be_empty_differ(operator: Client) -> None:
     assert "No job yet" in page(operator, "/jobs/")
     filtered = page(operator, "/jobs/?state=dead&queue=tested")

@@ -55,6 +55,8 @@ LISTS: dict[str, tuple[Callable[[World], JobQuery], str, int]] = {
     "scheduled": (lambda world: JobQuery(state="scheduled"), "chunk_claim", 25_000),
     "retrying": (lambda world: JobQuery(state="retrying"), "chunk_claim", 60_000),
     "held": (lambda world: JobQuery(state="held"), "chunk_held", 25_000),
+    "pending": (lambda world: JobQuery(state="pending"), "chunk_claim", 25_000),
+    "pending of a batch": (lambda world: JobQuery(batch=world.batch, state="pending"), "chunk_batch", 2_500),
     "running": (lambda world: JobQuery(state="running"), "chunk_leased", 25_000),
     "succeeded": (lambda world: JobQuery(state="succeeded"), "chunk_to_archive", 25_000),
     "cancelled": (lambda world: JobQuery(state="cancelled"), "chunk_to_archive", 25_000),
@@ -89,7 +91,7 @@ def test_a_list_goes_by_its_index_and_reads_no_table_whole(
     assert index in used
 
 
-@pytest.mark.parametrize("state", ["", *JobState])
+@pytest.mark.parametrize("state", ["", "pending", *JobState])
 def test_a_page_far_down_costs_no_more_than_the_first(
     world: World, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +103,7 @@ def test_a_page_far_down_costs_no_more_than_the_first(
         assert plan.rows <= 60_000
 
 
-@pytest.mark.parametrize("state", ["", *JobState])
+@pytest.mark.parametrize("state", ["", "pending", *JobState])
 def test_a_total_is_bounded(world: World, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = 0.0
     for plan in plans(lambda: job_totals.job_total(JobQuery(state=state)), monkeypatch):
