@@ -1,9 +1,10 @@
 """Acting on many jobs: what an address or form says, and the same for the services.
 
 Any page can link to the question with `address(...)`; the parameters are those of the lists: `job` (repeated); or
-`all=1` with a filter (`state`, `queue`, `batch`, `cause`, `handler`, `why`, `text`, `since`), where a state alone means
-all of it; or `operation`, what that one has deleted; and `to`, the new priority or queue; `next`, where to go
-afterwards. Of archived jobs also `outcome`, and `before`: the span from `since` to `before` is about their end.
+`all=1` with a filter (`state`, `queue`, `batch`, `cause`, `handler`, `why`, `text`, `since`, `before`), where a state
+alone means all of it; or `operation`, what that one has deleted; and `to`, the new priority or queue; `next`, where to
+go afterwards. Of archived jobs also `outcome`. The span from `since` to `before` is about the time by which the list of
+such jobs is ordered.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,13 +26,11 @@ NAMED = 10
 # In an address, and in a selection.
 _NAMES = {"queue": "queue", "batch": "batch", "cause": "fingerprint", "handler": "handler", "why": "reason"}
 _NAMES |= {"text": "text", "outcome": "outcome"}
-# What is asked of archived jobs only.
-_ENDS = ("outcome", "before")
 # By these a list is filtered, and nothing is done with all that it shows.
 _LISTS_ONLY = ("name", "error", "payload", "within")
 _SCOPES = {
     "queue": "of queue", "batch": "of batch", "cause": "with cause", "handler": "of handler", "why": "because of",
-    "text": "with the text", "since": "of the last", "outcome": "that ended as", "before": "that ended before",
+    "text": "with the text", "since": "of the last", "before": "before", "outcome": "that ended as",
 }  # fmt: skip
 
 
@@ -155,8 +154,9 @@ def wanted(action: Action, values: Any) -> Wanted:
             raise filters.Unclear(f"{name}: all that match this cannot be meant. Pick the jobs, or leave it out.")
     given = filters.chosen(values) if everything else {}
     chosen = {name: value for name, value in given.items() if name == "state" or name in _SCOPES}
-    if everything and chosen.get("state", DEEDS[action].state) == ARCHIVED:
-        chosen |= filters.given(values, _ENDS)
+    if everything:
+        archived = chosen.get("state", DEEDS[action].state) == ARCHIVED
+        chosen |= filters.given(values, ("outcome", "before") if archived else ("before",))
         _check_ends(chosen)
     if flaw := filters.flaw(chosen):
         raise filters.Unclear(flaw)
@@ -174,7 +174,7 @@ def wanted(action: Action, values: Any) -> Wanted:
 
 
 def _check_ends(chosen: Mapping[str, str]) -> None:
-    """Raise `filters.Unclear` for what says nothing about the end of an archived job."""
+    """Raise `filters.Unclear` for what says nothing about the time or the end of a job."""
     filters.one_of("Outcome", chosen.get("outcome", ""), [outcome.value for outcome in Outcome])
     if "before" in chosen and filters.moment(chosen["before"], clock.database_now) is None:
         raise filters.Unclear("To: write so long ago, as 15m, 2h or 7d, or a time, as 2026-01-31 14:00 (UTC).")

@@ -17,8 +17,8 @@ WORDS = {
 # What everybody looks for: where one of these is missing, the reason is given.
 EXPECTED = (Action.RETRY, Action.CANCEL, Action.DELETE)
 # Filters that an operation on everything understands as the list does, by what it calls them.
-FILTERS = {"state": "state", "queue": "queue", "batch": "batch", "handler": "handler"}
-DEAD_FILTERS = FILTERS | {"error": "text", "since": "since"}
+FILTERS = {name: name for name in ("state", "queue", "batch", "handler", "since")} | {"until": "before"}
+DEAD_FILTERS = FILTERS | {"error": "text"}
 SELECTABLE = {
     PENDING, JobState.DEAD, JobState.WAITING, JobState.SCHEDULED, JobState.RETRYING, JobState.HELD, JobState.TRASHED,
     JobState.CANCELLED,

@@ -33,6 +33,9 @@ def freeze(meant: "Selection", *, operation: int, most: int) -> int:
         "until": meant.until or database_now(),
         "top": meant.top,
         "most": most,
+        "since": meant.since or "-infinity",
+        "before": meant.before or "infinity",
+        "by": meant.time,
     }
     if meant.state == CANCELLED:
         batches = meant.members()
@@ -92,6 +95,7 @@ def _chunks(meant: "Selection") -> "QuerySet[Chunk]":
         rows = rows.filter(batch_id__in=members)
     if (queue := meant.queue_id()) is not None:
         rows = rows.filter(queue_id=queue)
+    rows = rows.filter(meant.within(meant.time))
     return rows.filter(handler=meant.filters["handler"]) if "handler" in meant.filters else rows
 
 

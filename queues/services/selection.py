@@ -2,16 +2,20 @@
 
 A selection is a small document: `job_ids`; or `operation`, what that one has deleted; or a `state` with any of `batch`
 (with its parts), `queue` (a name), `handler`, `fingerprint` (`none`: without one), `reason`, `text` (in a dead letter's
-error), `since` and `until` (times as ISO text), all of which must match; of archived jobs also `outcome`, and `before`,
-the end of the span that `since` begins, both about their end; or, with a state only, all of it (`all`). `until` and
-`top`, the highest job id, are its upper bound: what appeared after somebody was told the number is not meant.
+error), `since` and `before`, a span of time (as ISO text), all of which must match; of archived jobs also `outcome`; or,
+with a state only, all of it (`all`). `until` and `top`, the highest job id, are its upper bound: what appeared after
+somebody was told the number is not meant.
+
+The span is about the time by which the list of such jobs is ordered: when dead letters died, deleted jobs were deleted,
+archived and cancelled ones ended, held ones were enqueued, and when the others are due; within a batch, when its chunks
+were made. What was cancelled in a chunk that goes on has no such time.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from queues import store
 from queues.domain.fingerprint import stored
@@ -26,11 +30,15 @@ MOST = 1_000_000
 MOST_NAMED = 10_000
 NO_TOP = 2**63 - 1
 STATES = ("dead", "trashed", PENDING, "waiting", "scheduled", "retrying", "held", CANCELLED, ARCHIVED)
+_USUAL = {"batch", "queue", "handler", "since", "before"}
 _FILTERS = {
-    "dead": {"batch", "queue", "handler", "fingerprint", "reason", "text", "since"},
-    "trashed": {"batch", "queue", "handler"},
-    ARCHIVED: {"batch", "queue", "handler", "outcome", "since", "before"},
+    "dead": {*_USUAL, "fingerprint", "reason", "text"},
+    ARCHIVED: {*_USUAL, "outcome"},
 }
+# The time of a job that a span is about; of all others, when they are due.
+_TIMES = {
+    "dead": "died_at", "trashed": "deleted_at", ARCHIVED: "finished_at", CANCELLED: "finished_at", "held": "created_at",
+}  # fmt: skip
 _TEXTS = ("queue", "handler", "fingerprint", "reason", "text")
 _BOUNDS = {"until", "top", "state"}
 
@@ -55,7 +63,7 @@ class Selection:
         self._check()
 
     def _check(self) -> None:
-        known = _FILTERS.get(self.state, {"batch", "queue", "handler"})
+        known = _FILTERS.get(self.state, _USUAL)
         if self.state not in STATES:
             raise OperationRefused(f"state: {self.state!r} is not one of {', '.join(STATES)}")
         if "job_ids" in self.document:
@@ -111,13 +119,22 @@ class Selection:
             return None
         return Queue.objects.filter(name=self.filters["queue"]).values_list("pk", flat=True).first() or 0
 
+    @property
+    def time(self) -> str:
+        """The field that a span of time is about: of the rows that name the jobs, or of their chunks."""
+        by_chunks = self.state not in ("dead", "trashed", ARCHIVED)
+        return "created_at" if by_chunks and "batch" in self.filters else _TIMES.get(self.state, "run_at")
+
+    def within(self, field: str) -> Q:
+        """Within the span of time that is asked for."""
+        span = Q() if self.since is None else Q(**{f"{field}__gte": self.since})
+        return span if self.before is None else span & Q(**{f"{field}__lt": self.before})
+
     def letters(self) -> "QuerySet[DeadLetter]":
         """The dead letters that are meant."""
         rows = self._filtered(DeadLetter.objects.all())
         if self.until is not None:
             rows = rows.filter(died_at__lte=self.until)
-        if self.since is not None:
-            rows = rows.filter(died_at__gte=self.since)
         if "fingerprint" in self.filters:
             rows = rows.filter(fingerprint=stored(self.filters["fingerprint"]))
         if "reason" in self.filters:
@@ -143,10 +160,6 @@ class Selection:
             rows = rows.filter(queue__in=list(Queue.objects.values_list("pk", flat=True)))
         if "outcome" in self.filters:
             rows = rows.filter(outcome=self.filters["outcome"])
-        if self.since is not None:
-            rows = rows.filter(finished_at__gte=self.since)
-        if self.before is not None:
-            rows = rows.filter(finished_at__lt=self.before)
         return rows if self.until is None else rows.filter(archived_at__lte=self.until)
 
     def rows(self) -> "QuerySet[Any] | None":
@@ -163,6 +176,7 @@ class Selection:
             rows = rows.filter(batch_id__in=members) if len(members) > 1 else rows.filter(batch_id=members[0])
         if (queue := self.queue_id()) is not None:
             rows = rows.filter(queue_id=queue)
+        rows = rows.filter(self.within(self.time))
         return rows.filter(handler=self.filters["handler"]) if "handler" in self.filters else rows
 
     def freeze(self, *, operation: int) -> int:

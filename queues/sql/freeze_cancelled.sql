@@ -2,7 +2,8 @@
 -- own: chunks of some batches; without batches, chunks of some queues that have ended, and jobs that were cancelled one
 -- by one in chunks that go on. Lists are named instead of a missing condition, which would be no way into an index.
 -- What a chunk gives is told by its row, so only chunks with cancelled jobs are opened, by the ids of their birth. The
--- OFFSETs keep the other conditions from choosing the index.
+-- OFFSETs keep the other conditions from choosing the index. `since` and `before` are about when a chunk of a batch was
+-- made, else about its end; a job in a chunk that goes on has no such time.
 INSERT INTO queues_operationitem (operation_id, job_id)
 SELECT %(operation)s::bigint, f.id
 FROM (
@@ -13,7 +14,7 @@ FROM (
         UNION ALL
         SELECT * FROM queues_chunk
         WHERE queue_id = ANY(%(queues)s::bigint[]) AND state IN ('done', 'cancelled') AND archived_at IS NULL
-          AND cancelled > 0
+          AND cancelled > 0 AND finished_at >= %(since)s::timestamptz AND finished_at < %(before)s::timestamptz
         OFFSET 0
     ) c
     CROSS JOIN LATERAL (
@@ -27,7 +28,9 @@ FROM (
         WHERE j.chunk_id = c.id
         OFFSET 0
     ) j
-    WHERE (c.state <> 'cancelled' OR c.finished_at <= %(until)s::timestamptz)
+    WHERE (cardinality(%(batches)s::bigint[]) = 0
+           OR c.created_at >= %(since)s::timestamptz AND c.created_at < %(before)s::timestamptz)
+      AND (c.state <> 'cancelled' OR c.finished_at <= %(until)s::timestamptz)
       AND queues_job_state(j.own_state, c.ended, j.place, c.state, c.held_why, true, 0) = 'cancelled'
     UNION ALL
     SELECT j.id, c.queue_id, c.handler, c.created_at
@@ -35,6 +38,7 @@ FROM (
     CROSS JOIN LATERAL (SELECT * FROM queues_chunk WHERE id = j.chunk_id OFFSET 0) c
     WHERE j.own_state = 'cancelled' AND c.queue_id = ANY(%(queues)s::bigint[])
       AND c.state IN ('ready', 'held', 'leased')
+      AND %(since)s::timestamptz = '-infinity' AND %(before)s::timestamptz = 'infinity'
 ) f
 WHERE f.created_at <= %(until)s::timestamptz AND f.id <= %(top)s::bigint
   AND (%(queue)s::bigint IS NULL OR f.queue_id = %(queue)s::bigint)

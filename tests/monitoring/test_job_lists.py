@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from queues import store
 from queues.domain.states import JobState
-from queues.models import Batch, Chunk, DeadLetter, Job, Queue
+from queues.models import Batch, Chunk, DeadLetter, Job, Queue, TrashedJob
 from queues.selectors import job_letters, job_lists, job_look, job_totals
 from queues.selectors.batches import batch_counts
 from queues.selectors.job_lists import JobPage, JobQuery, Place, job_page
@@ -19,6 +19,7 @@ from queues.selectors.payload_search import holds
 from queues.services import operate
 from queues.services.cancel import cancel_batch
 from queues.services.enqueue import enqueue_batch
+from queues.services.preview import preview
 from tests.queues.working import drain, leased, make_queue
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +117,42 @@ def test_what_was_not_started_is_one_list(every_state: dict[str, set[int]]) -> N
         query = JobQuery(state="pending", batch=batch)
         assert job_total(query) == job_totals.Total(counts.waiting, True)
         assert len(ids(job_page(query))) == counts.waiting
+
+
+SELECTABLE = {"waiting": "cancel", "scheduled": "cancel", "retrying": "cancel", "held": "cancel", "pending": "cancel"}
+SELECTABLE |= {"cancelled": "retry", "dead": "retry", "trashed": "restore"}
+
+
+@pytest.mark.parametrize("state", SELECTABLE)
+def test_a_list_and_a_selection_mean_the_same_span_of_time(every_state: dict[str, set[int]], state: str) -> None:
+    now = timezone.now()
+    # Each chunk and letter in a minute of its own.
+    for number, chunk in enumerate(Chunk.objects.order_by("pk")):
+        ago = now - timedelta(minutes=number)
+        end = ago if chunk.finished_at else None
+        later = chunk.run_at if chunk.run_at > now else ago
+        Chunk.objects.filter(pk=chunk.pk).update(created_at=ago, finished_at=end, run_at=later)
+        gone = TrashedJob.objects.filter(pk__in=Job.objects.filter(chunk=chunk).values("pk"))
+        gone.update(deleted_at=ago)
+    for number, letter in enumerate(DeadLetter.objects.order_by("pk")):
+        DeadLetter.objects.filter(pk=letter.pk).update(died_at=now - timedelta(minutes=number))
+    batches = [None, *Batch.objects.filter(chunk__job__in=every_state.get(state, [])).values_list("pk", flat=True)]
+    seen = set()
+    for batch in dict.fromkeys(batches):
+        for first in range(-5, 16, 4):
+            since, until = now - timedelta(minutes=first + 4.5), now - timedelta(minutes=first + 0.5)
+            found = set(ids(job_page(JobQuery(state=state, batch=batch, since=since, until=until))))
+            asked = {"state": state, "since": since.isoformat(), "before": until.isoformat()}
+            asked |= {"batch": batch} if batch else {}
+            told = preview(action=SELECTABLE[state], selection=asked)
+            # Of chunks that run at the moment a preview tells as well.
+            running = sum(told.not_eligible.values())
+            assert (told.total - running, told.exact) == (len(found), True), (batch, first)
+            if found:
+                begun = operate.begin(SELECTABLE[state], told.selection, "x", "api", "")
+                assert set(begun.operationitem_set.values_list("job_id", flat=True)) == found
+            seen |= found if batch is None else set()
+    assert seen or state in ("scheduled", "retrying")
 
 
 def test_filters_combine(every_state: dict[str, set[int]]) -> None:

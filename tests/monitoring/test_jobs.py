@@ -261,8 +261,8 @@ def test_all_of_a_filter_can_be_meant_where_an_operation_understands_it(operator
     # What an operation does not know as a filter must not be left out by it.
     for url, why in {
         "/jobs/": "choose a state",
-        "/jobs/?state=waiting&since=2h": "drop since",
-        "/jobs/?state=dead&error=die&until=2999-01-01": "drop until",
+        "/jobs/?state=waiting&payload=n%3D1&since=2h": "drop payload",
+        "/jobs/?state=dead&payload=die%3D1&until=2999-01-01": "drop payload",
         "/jobs/?state=succeeded": "",
     }.items():
         shown = page(operator, url)
@@ -292,6 +292,26 @@ def test_an_error_alone_finds_what_has_it_now_and_says_so(operator: Client) -> N
     assert "that have this error now: dead letters, latest death first" in shown
     assert len(listed(operator, "/jobs/?error=die")) == 2
     assert "Choose a state or a batch" in page(operator, "/jobs/?error=nothing+like+it")
+
+
+def test_all_of_a_span_of_time_can_be_meant(operator: Client) -> None:
+    waiting_batch(2)
+    Chunk.objects.update(run_at=timezone.now() - timedelta(hours=3))
+    waiting_batch(3)
+    late, early = ("/jobs/?state=waiting&since=2h", 3), ("/jobs/?state=waiting&until=2h", 2)
+    for url, count in (late, early):
+        shown = page(operator, url)
+        assert (len(listed(operator, url)), f"all {count} that match" in shown) == (count, True)
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', shown.split('id="jobs"')[1]))
+        asked = page(operator, f"/operations/new/cancel/?all=1&{urlencode(hidden)}")
+        assert f"Cancel {count} waiting jobs" in asked
+        assert f"--{'since' if count == 3 else 'before'} 20" in asked
+    assert "waiting jobs before 2h" in asked
+    form = dict(re.findall(r'name="(all|state|before|until|top|shown)" value="([^"]*)"', asked))
+    operator.post("/operations/new/cancel/", form)
+    assert len(listed(operator, "/jobs/?state=waiting")) == 3
+    wrong = operator.get("/operations/new/cancel/?all=1&state=waiting&before=yesterday", follow=True)
+    assert "To: write so long ago" in wrong.content.decode()
 
 
 def test_the_three_ways_to_be_empty_differ(operator: Client) -> None:

@@ -162,7 +162,7 @@ def test_the_archive_is_walked_by_queue_and_end(world: World, monkeypatch: pytes
             assert plan.pages < 5_000
 
 
-@pytest.mark.parametrize("given", [{"all": True}, {"queue": "queue-3"}, {"batch": 100}])
+@pytest.mark.parametrize("given", [{"all": True}, {"queue": "queue-3"}, {"batch": 100}, {"since": "2026-01-01T00:00Z"}])
 def test_cancelled_jobs_are_counted_and_frozen_by_indexes(
     world: World, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,3 +182,24 @@ def test_cancelled_jobs_are_counted_and_frozen_by_indexes(
     plan = Plan.of("freeze_cancelled", **kept[0])
     assert plan.indexes("queues_job") <= {"job_own_state", "queues_job_pkey"}
     assert plan.indexes("queues_chunk") <= {"chunk_batch", "chunk_to_archive", "queues_chunk_pkey"}
+
+
+def test_a_span_of_what_waits_is_frozen_by_its_due_times(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = database_now()
+    span = {"since": (now - timedelta(hours=12)).isoformat(), "before": (now - timedelta(hours=11)).isoformat()}
+    selection = {"state": "waiting", "queue": "queue-3", **span}
+    for plan in plans(lambda: preview(action="cancel", selection=selection), monkeypatch):
+        for table in LARGE:
+            assert "" not in plan.indexes(table), table
+    kept: list[dict[str, Any]] = []
+
+    def noted(name: str, /, **values: Any) -> int:
+        kept.append(values)
+        return 0
+
+    monkeypatch.setattr(store, "run", noted)
+    Selection({**selection, "until": now.isoformat()}, state="pending").freeze(operation=1)
+    monkeypatch.undo()
+    plan = Plan.of("freeze_pending", **kept[0])
+    assert plan.indexes("queues_job") <= {"queues_job_pkey"}
+    assert plan.indexes("queues_chunk") <= {"chunk_claim", "chunk_held"}
