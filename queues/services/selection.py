@@ -2,9 +2,9 @@
 
 A selection is a small document: `job_ids`; or `operation`, what that one has deleted; or a `state` with any of `batch`
 (with its parts), `queue` (a name), `handler`, `fingerprint` (`none`: without one), `reason`, `text` (in a dead letter's
-error), `since` and `before`, a span of time (as ISO text), all of which must match; of archived jobs also `outcome`; or,
-with a state only, all of it (`all`). `until` and `top`, the highest job id, are its upper bound: what appeared after
-somebody was told the number is not meant.
+error), `since` and `before`, a span of time (as ISO text), all of which must match; of archived jobs also `outcome`;
+or, with a state only, all of it (`all`). `until` and `top`, the highest job id, are its upper bound: what appeared
+after somebody was told the number is not meant.
 
 The span is about the time by which the list of such jobs is ordered: when dead letters died, deleted jobs were deleted,
 archived and cancelled ones ended, held ones were enqueued, and when the others are due; within a batch, when its chunks
