@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from monitoring import filters, limits, request_ids
+from monitoring import filters, limits, queue_filters, request_ids
 from monitoring.snapshot import BATCHES_SHOWN, Snapshot
 from queues.selectors import dead_letters
 
@@ -81,8 +81,9 @@ class Topic(NamedTuple):
 
 
 def queue_table(ask: Ask) -> Context:
-    """All queues."""
-    return {"lines": ask.snapshot.queues}
+    """The queues, or where there are many the busiest."""
+    lines = ask.snapshot.queues
+    return {"lines": queue_filters.busiest(lines), "all": len(lines)}
 
 
 def in_progress(ask: Ask) -> Context:

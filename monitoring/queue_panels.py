@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import mean
 
-from monitoring import charts, lines, marks, minutes, panels, spans, standing
+from monitoring import charts, filters, lines, marks, minutes, panels, queue_filters, spans, standing
 from monitoring.forecast import Forecast, forecast, steady
 from monitoring.panels import Ask, Context, Gone, Panel
 from monitoring.series import Point, Series
@@ -41,14 +41,15 @@ class ListLine:
 
 
 def queue_list(ask: Ask) -> Context:
-    """All queues with what they did lately."""
+    """The queues of one page with what they did lately, and the sums of all that match."""
     snapshot = ask.snapshot
+    found = queue_filters.find(snapshot.queues, ask.subject)
     oldest = snapshot.once("oldest_due", gauges.oldest_due)
     hour = snapshot.once("last_hour", lambda: minutes.last_hour(snapshot.now))
     runs = snapshot.once("running_runs", throughput.running_runs)
     limits = snapshot.once("limits", queue_page.limits)
     rows = []
-    for line in snapshot.queues:
+    for line in found.shown:
         key, name = line.figures.id, line.figures.name
         rows.append(
             ListLine(
@@ -62,16 +63,31 @@ def queue_list(ask: Ask) -> Context:
                 workers(snapshot, name),
             )
         )
-    sums = {
-        "waiting": sum(row.line.waiting for row in rows),
-        "runs": sum(row.runs for row in rows),
-        "rate": sum(row.line.rate for row in rows),
-        "came": sum(row.flow.came for row in rows),
-        "left": sum(row.flow.left for row in rows),
-        "about": any(row.line.about for row in rows),
-        "least": any(row.line.least for row in rows),
+    asked = queue_filters.chosen(filters.pairs(ask.subject))
+    return {
+        "rows": rows,
+        "sums": _sums(snapshot, found.all, runs),
+        "matching": len(found.all),
+        "name": asked.get("name", ""),
+        "after": asked.get("after", ""),
+        "next": found.shown[-1].figures.name if found.more else "",
+        "queues": len(snapshot.queues),
     }
-    return {"rows": rows, "sums": sums}
+
+
+def _sums(snapshot: Snapshot, lines: list[QueueLine], runs: dict[int, int]) -> dict[str, float | bool]:
+    keys = [line.figures.id for line in lines]
+    arrivals = standing.arrivals(snapshot)
+    ended = snapshot.once("ended", lambda: minutes.ended(snapshot.now))
+    return {
+        "waiting": sum(line.waiting for line in lines),
+        "runs": sum(runs.get(key, 0) for key in keys),
+        "rate": sum(line.rate for line in lines),
+        "came": mean([sum(span.get(key, 0.0) for key in keys) for span in arrivals] or [0.0]) * 60,
+        "left": sum(ended.get(key, 0.0) for key in keys) * 60,
+        "about": any(line.about for line in lines),
+        "least": any(line.least for line in lines),
+    }
 
 
 def lately(snapshot: Snapshot, key: int) -> minutes.Minutes:
@@ -195,12 +211,13 @@ def queue_sizes(ask: Ask) -> Context:
 def register() -> None:
     """Make them known."""
     panels.add(
-        Panel("queue-list", queue_list, every=2),
+        Panel("queue-list", queue_list, about="queue_list", every=2),
         Panel("queue-now", queue_now, about="queue", every=2),
         Panel("queue-backlog", queue_backlog, about="queue", every=3),
         Panel("queue-flow", queue_flow, about="queue_window", every=10),
         Panel("queue-sizes", queue_sizes, about="queue", every=5),
         queue=_queue_name,
+        queue_list=queue_filters.canonical,
         queue_window=_queue_window,
     )
 

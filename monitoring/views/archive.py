@@ -15,6 +15,8 @@ from queues.selectors import archive as figures_of_archive
 from queues.selectors import archived_jobs, clock, upkeep
 
 NOTHING = "Select archived jobs first."
+# Lines of a table; seconds that counting what is past its retention may take in all.
+MOST_LINES, PATIENCE = 200, 1.0
 # Archived jobs that are read to say what there is.
 COUNTED = 60_000
 
@@ -26,9 +28,11 @@ def archive_sizes(request: HttpRequest) -> HttpResponse:
     from queues.services import archive, purge
 
     statistics = limits.attempt(lambda: figures_of_archive.archive_statistics(within=COUNTED))
+    over, whole = limits.attempt(lambda: purge.purge_due_by_outcome(PATIENCE)) or (None, True)
     dry: dict[str, Any] = {
         "due": limits.attempt(archive.due_by_outcome),
-        "over": limits.attempt(purge.purge_due_by_outcome),
+        "over": over,
+        "over_whole": whole,
         "dropped": limits.attempt(purge.partitions_due),
     }
     partitions = statistics.partitions if statistics else limits.attempt(figures_of_archive.archive_partitions)
@@ -43,8 +47,10 @@ def archive_sizes(request: HttpRequest) -> HttpResponse:
         "retentions": [(line, sources.get(line.queue, "")) for line in archived_jobs.retentions()],
         "runs": limits.attempt(upkeep.last_runs),
         "next": upkeep.next_runs(clock.database_now()),
-        "over_jobs": (over := sum(line["jobs"] for line in dry["over"] or [])),
-        "over_bytes": _about(over, partitions or []),
+        "over_jobs": (over_jobs := sum(line["jobs"] for line in over or [])),
+        "over_bytes": _about(over_jobs, partitions or []),
+        # Queues, or outcomes of queues, that each table shows.
+        "most": MOST_LINES,
         "counted": purge.COUNTED,
         "drops": drops,
         "drop_jobs": sum(partition.jobs for partition in drops),

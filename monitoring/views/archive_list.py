@@ -16,7 +16,7 @@ from monitoring.views.page import show
 from queues.domain.operating import ARCHIVED
 from queues.selectors import archive as figures_of_archive
 from queues.selectors import archived_jobs, batches, figures
-from queues.selectors.archived_jobs import COUNTED, ArchivedPage, ArchivedPlace, ArchivedQuery
+from queues.selectors.archived_jobs import COUNTED, ArchivedPage, ArchivedPlace
 from queues.selectors.job_totals import Total
 from queues.selectors.job_walk import TooWide
 
@@ -99,10 +99,10 @@ def _words(chosen: dict[str, str], typed: Search | None) -> dict[str, object]:
 
 def _empty() -> dict[str, object]:
     """Whether there is anything at all; and when jobs of some queues come."""
-    found = limits.attempt(lambda: archived_jobs.archived_page(ArchivedQuery(), size=1))
+    found = limits.attempt(archived_jobs.anything)
     retentions = archived_jobs.retentions()
     return {
-        "anything": found is None or bool(found.rows),
+        "anything": found is not False,
         "retentions": retentions[:TOLD],
         "more_queues": max(0, len(retentions) - TOLD),
     }

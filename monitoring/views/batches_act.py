@@ -16,7 +16,7 @@ from monitoring.templatetags.console import duration
 from monitoring.views.act import tell
 from monitoring.views.confirm import Question, ask, back, mistyped, who
 from queues.domain.batch_deeds import BATCH_DEEDS, MOST, BatchAction
-from queues.selectors import batch_lists, trash
+from queues.selectors import batch_lists, clock, trash
 from queues.selectors.batch_lists import PAGE_SIZE, TRASHED
 from queues.selectors.job_totals import Total
 from queues.services import operate_batches
@@ -61,7 +61,9 @@ def act(request: HttpRequest, deed: str) -> HttpResponse:
         if found.eligible and (error := mistyped(request, question)):
             return ask(request, question, error)
         if found.eligible:
-            operation = operate_batches.start(action=found.action.value, batches=named, **who(request))
+            asked = filters.unseal(values.get("until", ""))
+            until = asked.isoformat() if asked else ""
+            operation = operate_batches.start(action=found.action.value, batches=named, until=until, **who(request))
             tell(request, operation, BATCH_DEEDS[found.action].past)
         else:
             messages.warning(request, f"Nothing was changed: {_left_alone(found)}.")
@@ -120,7 +122,11 @@ def _question(found: BatchPreview, *, whole: bool) -> Question:
         # What is typed to confirm is the number of jobs; a batch without any is asked about all the same.
         count=(found.jobs or None) if possible else 0,
         dangerous=deed.dangerous,
-        fields=[("named", ",".join(map(str, found.named))), *[("all", "1")] * whole],
+        fields=[
+            ("named", ",".join(map(str, found.named))),
+            ("until", filters.seal(clock.database_now())),
+            *[("all", "1")] * whole,
+        ],
         left_alone=found.not_eligible,
         command=f"python {found.command}",
         which=f"{'batch' if all_ == 1 else 'batches'} {named}{more}",

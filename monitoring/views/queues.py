@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from monitoring import limits, minutes, spans
+from monitoring import limits, minutes, queue_filters, spans
 from monitoring.activity import outcome
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
@@ -30,8 +30,14 @@ SPAN_WORDS = {
 @require_safe
 @viewer_required
 def queue_list(request: HttpRequest) -> HttpResponse:
-    """All queues."""
-    return show(request, "monitoring/queues.html", [("queue-list", "")], {"nav": "queues"})
+    """The queues by name, a page of them."""
+    asked = queue_filters.canonical(request.META.get("QUERY_STRING", ""))
+    return show(
+        request,
+        "monitoring/queues.html",
+        [("queue-list", asked)],
+        {"nav": "queues", "name": request.GET.get("name", "")},
+    )
 
 
 @require_safe

@@ -96,6 +96,11 @@ def archived_page(
     return ArchivedPage(_rows([place.job for place in found]), begin, end)
 
 
+def anything() -> bool:
+    """Whether the archive holds any job. One look at the end of each partition's index."""
+    return ArchivedJob.objects.order_by("-pk").values_list("pk").first() is not None
+
+
 def archived_total(query: ArchivedQuery) -> int:
     """How many match; counting ends after 10,000."""
     return _parts(query).total((), COUNTED + 1)

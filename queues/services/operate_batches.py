@@ -18,6 +18,7 @@ from queues.domain.states import BatchState
 from queues.models import Batch, Operation, OperationItem
 from queues.selectors import trash
 from queues.selectors.batches import BatchCounts, batch_counts
+from queues.selectors.clock import database_now
 from queues.services import audit, batch_pause, cancel, delete, delete_check
 from queues.services.selection import OperationRefused
 
@@ -79,15 +80,25 @@ def parse(action: str, batches: Collection[int]) -> tuple[BatchAction, list[int]
     return verb, named
 
 
-def start(*, action: str, batches: Collection[int], actor: str, source: str, reason: str = "") -> Operation:
+def start(
+    *,
+    action: str,
+    batches: Collection[int],
+    actor: str,
+    source: str,
+    reason: str = "",
+    until: str = "",
+) -> Operation:
     """Do something with batches, one after the other; what cannot be done is left alone, and counted by reason.
 
-    What takes long goes on in the background. Raises `OperationRefused`, with nothing changed.
+    Of their jobs, those that die after `until` (a time as ISO text; now, unless it is said) are not retried. What takes
+    long goes on in the background. Raises `OperationRefused`, with nothing changed.
     """
     from queues.services import operate
 
     verb, named = parse(action, batches)
-    return operate.work_off(_begin(verb, named, {"batches": named}, actor, source, reason))
+    selection = {"batches": named, "until": until or database_now().isoformat()}
+    return operate.work_off(_begin(verb, named, selection, actor, source, reason))
 
 
 def begin_undo(deletion: Operation, *, actor: str, source: str, reason: str) -> Operation:
@@ -173,7 +184,8 @@ def _resume(operation: Operation, number: int, who: Mapping[str, Any], touched: 
 def _retry(operation: Operation, number: int, who: Mapping[str, Any], touched: set[int]) -> None:
     from queues.services import operate
 
-    retry = operate.begin(Action.RETRY_DEAD.value, {"batch": number}, **who)
+    bounds = {"until": asked} if (asked := operation.selection.get("until")) else {}
+    retry = operate.begin(Action.RETRY_DEAD.value, {"batch": number, **bounds}, **who)
     _keep(operation, "operations", number, retry.pk)
 
 

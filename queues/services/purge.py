@@ -167,18 +167,25 @@ class _Past:
         return found if self.outcomes is None else found.filter(outcome__in=self.outcomes)
 
 
-def purge_due_by_outcome() -> list[dict[str, Any]]:
+def purge_due_by_outcome(seconds: float | None = None) -> tuple[list[dict[str, Any]], bool]:
     """The archived jobs that the next purge would remove one by one, by queue and outcome; at most `COUNTED` of each
-    retention are counted (`exact` says whether these were all). Whole partitions are not among them."""
+    retention are counted (`exact` says whether these were all). Whole partitions are not among them.
+
+    Two short statements for each retention of each queue: with `seconds` it ends after that time, and says whether
+    all queues were asked.
+    """
     found: list[dict[str, Any]] = []
+    until = None if seconds is None else monotonic() + seconds
     for past in _archived(database_now()):
+        if until is not None and monotonic() > until:
+            return found, False
         keys = past.rows().order_by("finished_at", "pk").values("pk")[:COUNTED]
         groups = list(
             ArchivedJob.objects.filter(pk__in=keys).values_list("outcome").annotate(Count("pk")).order_by("outcome")
         )
         exact = sum(jobs for _outcome, jobs in groups) < COUNTED
         found += [{"queue": past.name, "outcome": outcome, "jobs": jobs, "exact": exact} for outcome, jobs in groups]
-    return found
+    return found, True
 
 
 def partitions_due() -> list[int]:

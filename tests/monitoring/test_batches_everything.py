@@ -48,7 +48,7 @@ def test_all_that_match_are_cancelled_and_nothing_later(operator: Client, monkey
     assert "5 cancelled." in done.content.decode()
     assert running() == {other.pk, later.pk}
     operation = Operation.objects.get()
-    assert (operation.selection, operation.outcomes) == ({"batches": numbers}, {"cancelled": 5})
+    assert (operation.selection["batches"], operation.outcomes) == (numbers, {"cancelled": 5})
     assert AuditEntry.objects.get(action="cancel batches").reason == "wrong"
     assert_sound()
 

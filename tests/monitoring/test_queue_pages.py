@@ -66,7 +66,7 @@ def test_without_queues_the_list_says_where_they_come_from(operator: Client) -> 
 
 
 def test_an_unknown_queue_is_not_found(operator: Client) -> None:
-    assert "there is no queue nothing" in page(operator, "/queues/nothing/", 404)
+    assert "There is no queue nothing" in page(operator, "/queues/nothing/", 404)
     with pytest.raises(Gone):
         topic("queue-now", "No Such Name", True)
     with pytest.raises(Gone):

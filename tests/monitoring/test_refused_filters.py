@@ -49,7 +49,7 @@ WRONG = [
     ("/activity/", "since=1h&until=2h", "Since and Until: Until must be later than Since."),
     ("/jobs/", "since=1h&until=2h", "From and To: To must be later than From."),
     ("/jobs/", "since=2026-01-02&until=2026-01-01", "As it is, 2026-01-02 00:00 and 2026-01-01 00:00 UTC, nothing can"),
-    ("/jobs/", "state=gone", "State: there is no gone. It is one of waiting,"),
+    ("/jobs/", "state=gone", "State: there is no gone. It is one of "),
     ("/batches/", "since=1h&until=2h", "From and To: To must be later than From."),
     ("/batches/", "state=gone", "State: there is no gone."),
     ("/runs/", "state=gone", "State: there is no gone. It is one of running,"),

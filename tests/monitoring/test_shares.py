@@ -91,6 +91,14 @@ async def oldest(one: Socket, frames: int) -> tuple[int, bool]:
     return max(int(one[1]) for one in told), any(one[2] for one in told)
 
 
+async def current(one: Socket) -> bool:
+    """Whether it comes to tell figures of no age: a busy machine may need some ticks for it."""
+    for _ in range(60):
+        if (await oldest(one, 4)) == (0, False):
+            return True
+    return False
+
+
 @pytest.mark.parametrize("limit", ["LONGEST_TICK", "ROWS_A_TICK"])
 def test_what_a_tick_leaves_waiting_grows_old(
     person: Callable[[str], User], monkeypatch: pytest.MonkeyPatch, limit: str
@@ -102,8 +110,7 @@ def test_what_a_tick_leaves_waiting_grows_old(
 
     async def story() -> None:
         async with watching(url, mine) as one:
-            age, behind = await oldest(one, 8)
-            assert (age, behind) == (0, False), "all of it is read in each tick"
+            assert await current(one), "all of it is read in each tick"
             monkeypatch.setattr(live, limit, {"LONGEST_TICK": 0.0, "ROWS_A_TICK": 1}[limit])
             # One in each tick: the oldest of them waits for a second and more.
             age, behind = await oldest(one, 24)
@@ -111,11 +118,7 @@ def test_what_a_tick_leaves_waiting_grows_old(
             assert behind
             monkeypatch.undo()
             monkeypatch.setattr(live, "TICK", 0.1)
-            for _ in range(60):
-                if (await oldest(one, 2)) == (0, False):
-                    break
-            else:
-                raise AssertionError("it does not catch up")
+            assert await current(one), "it catches up"
 
     asyncio.run(asyncio.wait_for(story(), 60))
 

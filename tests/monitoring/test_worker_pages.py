@@ -161,8 +161,8 @@ def test_before_an_order_it_is_told_what_comes_back(operator: Client) -> None:
 
 
 def test_an_unknown_worker_is_not_found(operator: Client) -> None:
-    assert "there is no worker" in page(operator, f"/workers/{uuid.uuid4()}/", 404)
-    assert "there is no worker" in page(operator, f"/workers/{uuid.uuid4()}/stop/", 404)
+    assert "There is no worker" in page(operator, f"/workers/{uuid.uuid4()}/", 404)
+    assert "There is no worker" in page(operator, f"/workers/{uuid.uuid4()}/stop/", 404)
     with pytest.raises(Gone):
         topic("worker", "not-a-worker", True)
 

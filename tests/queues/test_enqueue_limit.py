@@ -255,9 +255,9 @@ def test_the_command_says_when_to_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("policy", "field", "said"),
     [
-        ({"enqueue_rate": 0}, "enqueue_rate", "above 0"),
-        ({"enqueue_rate": float("inf")}, "enqueue_rate", "above 0"),
-        ({"enqueue_rate": 1, "enqueue_burst": -1}, "enqueue_burst", "above 0"),
+        ({"enqueue_rate": 0}, "enqueue_rate", "from 0.000001 to 1,000,000,000"),
+        ({"enqueue_rate": float("inf")}, "enqueue_rate", "from 0.000001 to 1,000,000,000"),
+        ({"enqueue_rate": 1, "enqueue_burst": -1}, "enqueue_burst", "from 0.000001 to 1,000,000,000"),
         ({"enqueue_burst": 5}, "enqueue_burst", "says nothing without an enqueue_rate"),
         ({"batch_threshold": 10_001}, "batch_threshold", "at most 10,000"),
         ({"run_target": 0}, "run_target", "above 0"),

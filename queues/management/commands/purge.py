@@ -31,7 +31,7 @@ class Command(OperatorCommand):
                 done = purge(dry_run=True)
             else:
                 done = purge_all(actor=operator(), source="command", progress=tell)
-        groups = purge_due_by_outcome() if options["dry_run"] else None
+        groups = purge_due_by_outcome()[0] if options["dry_run"] else None
         if self.as_json:
             self.document(done if groups is None else {**done, "by_outcome": groups})
             return
