@@ -89,10 +89,15 @@ def _causes(snapshot: Snapshot) -> Iterator[Finding]:
         since = snapshot.now - one.first_at
         died = "job died" if one.count == 1 else "jobs died"
         what = f"{one.error_class.rpartition('.')[2] or 'error'}: {first_line(one.message, 120)}"
-        text = f"{one.count:,} {died} of it in queue {one.queue}, the first {span(since)} ago: {what}"
+        again, known = "", ""
+        came_back = one.seen_at < snapshot.now - NEW
+        if came_back:
+            again, known = " again", f"; it was first seen {span(snapshot.now - one.seen_at)} ago"
+        text = f"{one.count:,} {died} of it{again} in queue {one.queue}, the first {span(since)} ago{known}: {what}"
         action = Action("See the cause", url=reverse("cause", args=[one.fingerprint]))
         key, weight = one.fingerprint, one.count
-        yield Finding("cause", Grade.WARNING, "new cause", text, action, weight=weight, since=since, id=key)
+        subject = "cause came back" if came_back else "new cause"
+        yield Finding("cause", Grade.WARNING, subject, text, action, weight=weight, since=since, id=key)
 
 
 def _refusing(snapshot: Snapshot) -> Iterator[Finding]:

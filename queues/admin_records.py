@@ -65,6 +65,13 @@ class AttemptAdmin(ReadOnlyAdmin):
     texts = ("message", "traceback")
 
 
+@admin.register(models.SeenCause)
+class SeenCauseAdmin(ReadOnlyAdmin):
+    """When causes of death were first seen."""
+
+    list_display = ("id", "fingerprint", "queue_name", "first_at")
+
+
 def _order(verb: str, past: str, consequence: str, call: Any, command: str, **more: Any) -> OfEach:
     """Something that workers are told, by their ids; a person knows them by their names."""
     return OfEach(

@@ -133,6 +133,10 @@ STATEMENTS: dict[str, str] = {
         FROM queues_batch b CROSS JOIN LATERAL generate_series(b.first_job_id, b.last_job_id) j
         WHERE b.id > %(done)s AND b.state = 'failed'
     """,
+    "seen causes": """
+        INSERT INTO queues_seencause (queue_id, fingerprint, first_at)
+        SELECT queue_id, fingerprint, min(died_at) FROM queues_deadletter GROUP BY queue_id, fingerprint
+    """,
     "attempts": """
         INSERT INTO queues_attempt (job_id, run_id, worker_id, number, kind, started_at, finished_at, error_class,
                                     message, traceback, fingerprint)

@@ -9,7 +9,7 @@ from queues.models.batch import Batch, BatchLink, Chunk, Job, JobKey, JobResult,
 from queues.models.outward import KafkaOffset, Recurring, Webhook
 from queues.models.queue import EnqueueBucket, Queue, QueueSlot
 from queues.models.record import ArchivedJob, AuditEntry, Operation, OperationItem, TrashedJob
-from queues.models.work import Attempt, DeadLetter, Run, Worker
+from queues.models.work import Attempt, DeadLetter, Run, SeenCause, Worker
 
 __all__ = [
     "PRIORITIES",
@@ -33,6 +33,7 @@ __all__ = [
     "QueueSlot",
     "Recurring",
     "Run",
+    "SeenCause",
     "TrashedJob",
     "Webhook",
     "Worker",

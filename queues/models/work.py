@@ -149,3 +149,18 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"dead letter {self.job_id}"
+
+
+class SeenCause(models.Model):
+    """When a cause first had a dead letter in a queue. Written once, and kept when its letters are retried or gone."""
+
+    queue = models.ForeignKey(Queue, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    fingerprint = models.CharField(max_length=16, blank=True)
+    first_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["fingerprint", "queue"], name="seencause_once")]
+        indexes: ClassVar = [models.Index(fields=["first_at"], name="seencause_first_at")]
+
+    def __str__(self) -> str:
+        return f"cause {self.fingerprint} in queue {self.queue_id}"

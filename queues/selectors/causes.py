@@ -27,6 +27,7 @@ from queues.selectors.dead_letters import (
     newest_of,
 )
 from queues.selectors.expressions import time_bucket
+from queues.selectors.seen_causes import first_seen
 
 SHOWN = 50
 # Without a filter an index alone tells the causes, of up to about so many letters; under one up to `LOOK` are read. Of
@@ -55,7 +56,8 @@ _HITS: dict[str, Any] = {"queues": ArrayAgg("queue_id", distinct=True), "batches
 
 @dataclass(frozen=True, slots=True)
 class CauseLine:
-    """Dead letters of one fingerprint, `none` for those without. `trend` counts them by hour, the last 24, oldest
+    """Dead letters of one fingerprint, `none` for those without. `first_at` is when the cause was first seen (in the
+    queue that is asked for, else in any), also if those letters are gone; `trend` counts by hour, the last 24, oldest
     first."""
 
     fingerprint: str
@@ -113,6 +115,7 @@ def cause_list(query: DeadLetterQuery, now: datetime, *, most: int | None = None
     shown = groups[:SHOWN]
     fingerprints = [group["fingerprint"] for group in shown]
     hits = _hits_of_all(fingerprints) if whole else _hits(shown)
+    seen = first_seen(fingerprints, query.queue)
     samples = {row.job_id: row for row in dead_letters_of(group["sample_job"] for group in shown)}
     places = _places(samples)
     many = not exact or sum(group["count"] for group in shown) > FRESH
@@ -122,16 +125,19 @@ def cause_list(query: DeadLetterQuery, now: datetime, *, most: int | None = None
         if sample := samples.get(group["sample_job"]):
             fingerprint = group["fingerprint"]
             queues, batches = hits.get(fingerprint, ([sample.queue], 0))
-            facts = _told(group, sample, places.get(sample.job_id, ""), trends[fingerprint])
+            facts = _told(group, sample, places.get(sample.job_id, ""), trends[fingerprint], seen.get(fingerprint))
             lines.append(ListedCause(**facts, queues=queues, batches=batches))
     letters = sum(group["count"] for group in groups)
     return CauseList(lines, len(groups) - len(shown), letters, exact, read)
 
 
-def _told(group: dict[str, Any], sample: DeadLetterRow, place: str, trend: list[int]) -> dict[str, Any]:
+def _told(
+    group: dict[str, Any], sample: DeadLetterRow, place: str, trend: list[int], seen: datetime | None
+) -> dict[str, Any]:
     """The facts of a `CauseLine`."""
     return {
         **{name: group[name] for name in _FACTS},
+        "first_at": min(group["first_at"], seen or group["first_at"]),
         "fingerprint": group["fingerprint"] or NONE,
         "error_class": sample.error_class,
         "place": place,
@@ -191,7 +197,8 @@ def cause(query: DeadLetterQuery, now: datetime) -> CauseLine | None:
         return None
     read = _kept_trend if facts["count"] > FRESH else trend
     place = _places([sample.job_id]).get(sample.job_id, "")
-    return CauseLine(**_told({**facts, "fingerprint": key}, sample, place, read(query, [key], now)[key]))
+    day, seen = read(query, [key], now)[key], first_seen([key], query.queue).get(key)
+    return CauseLine(**_told({**facts, "fingerprint": key}, sample, place, day, seen))
 
 
 def depth(query: DeadLetterQuery) -> Depth:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from queues.domain.records import EnqueueLimit
 from queues.domain.states import BatchState
 from queues.models import Batch, DeadLetter, EnqueueBucket, Webhook
+from queues.selectors.seen_causes import first_seen
 
 SHOWN = 5
 # Letters among which new causes are looked for.
@@ -18,7 +19,8 @@ LOOKED_AT = 500
 
 @dataclass(frozen=True, slots=True)
 class NewCause:
-    """A fingerprint of which no older letter is here. `count` are its letters among those looked at."""
+    """A fingerprint of which no older letter is here. `count` are its letters among those looked at, `first_at` is when
+    the first of them died, and `seen_at` when the cause was first seen: long before, where it has come back."""
 
     fingerprint: str
     error_class: str
@@ -26,6 +28,7 @@ class NewCause:
     queue: str
     count: int
     first_at: datetime
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class FailingWebhook:
 
 
 def new_causes(since: datetime) -> list[NewCause]:
-    """Causes whose letters have all come since then, the most frequent first. Two queries."""
+    """Causes whose letters have all come since then, the most frequent first. Three queries."""
     fields = ("fingerprint", "error_class", "message", "queue__name", "died_at")
     newest = DeadLetter.objects.filter(died_at__gte=since).exclude(fingerprint="").order_by("-died_at", "-job_id")
     rows = list(newest.values_list(*fields)[:LOOKED_AT])
@@ -72,10 +75,11 @@ def new_causes(since: datetime) -> list[NewCause]:
         for one in found
     ]
     known = set(older[0].union(*older[1:], all=True))
+    new = [first[one] for one in found if one not in known]
+    seen = first_seen(row[0] for row in new)
     return [
-        NewCause(one, first[one][1], first[one][2], first[one][3], counts[one], first[one][4])
-        for one in found
-        if one not in known
+        NewCause(key, error_class, message, queue, counts[key], died_at, min(died_at, seen.get(key, died_at)))
+        for key, error_class, message, queue, died_at in new
     ]
 
 

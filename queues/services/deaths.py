@@ -6,7 +6,8 @@ reaper's. So each death has exactly one job of the handler, and a crash leaves b
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from queues import handlers, signals, store
 from queues.domain.states import Priority
@@ -19,6 +20,17 @@ log = logging.getLogger(__name__)
 # Where a queue has no row that would say otherwise.
 CHUNK_SIZE = 50
 EVENT = "job.dead"
+
+
+def note_causes(*, letters: Iterable[tuple[int, str, datetime | None]]) -> None:
+    """Keep when the causes of letters (queue, fingerprint, time of death or None for now) were first seen.
+
+    In the transaction that writes the letters, before them and before any queue is hinted: it may wait for another that
+    has just met the same new cause.
+    """
+    if found := set(letters):
+        queues, fingerprints, died_at = zip(*found, strict=True)
+        store.run("see_causes", queues=list(queues), fingerprints=list(fingerprints), died_at=list(died_at))
 
 
 def follow(*, queue_id: int, handler: str, jobs: Collection[int]) -> None:

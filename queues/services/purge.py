@@ -24,12 +24,14 @@ from queues.models import (
     AuditEntry,
     Batch,
     Chunk,
+    DeadLetter,
     Job,
     JobResult,
     Operation,
     OperationItem,
     Queue,
     Run,
+    SeenCause,
     Worker,
 )
 from queues.selectors.clock import database_now
@@ -108,12 +110,17 @@ def _kinds(now: datetime) -> list[_Kind]:
     tries = Attempt.objects.filter(finished_at__lt=_before(now, settings.ATTEMPT_RETENTION)).exclude(
         Exists(Job.objects.filter(pk=OuterRef("job_id")))
     )
+    # A cause that is there is known however long ago it came.
+    causes = SeenCause.objects.filter(first_at__lt=_before(now, settings.ATTEMPT_RETENTION)).exclude(
+        Exists(DeadLetter.objects.filter(fingerprint=OuterRef("fingerprint")))
+    )
     runs = Run.objects.filter(finished_at__lt=_before(now, settings.RUN_RETENTION))
     stopped = Worker.objects.filter(state=WorkerState.STOPPED, heartbeat_at__lt=_before(now, settings.WORKER_RETENTION))
     audit = AuditEntry.objects.filter(at__lt=_before(now, settings.AUDIT_RETENTION))
     items = OperationItem.objects.filter(operation__in=ended.values("pk"))
     return [
         _Kind("attempts", tries, "finished_at"),
+        _Kind("causes", causes, "first_at"),
         _Kind("runs", runs.exclude(state=RunState.RUNNING), "finished_at"),
         _Kind("workers", stopped, "heartbeat_at"),
         _Kind("results", JobResult.objects.filter(expires_at__lt=now), "expires_at"),

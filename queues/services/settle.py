@@ -217,13 +217,15 @@ def _write_failures(claim: Claim, made: Plan) -> None:
         )
     if made.dead:
         letters = [_letter(dead) for dead in made.dead]
+        queue = claim.policy.queue_id
+        deaths.note_causes(letters=[(queue, dead.failure.fingerprint, None) for dead in made.dead])
         store.run(
             "insert_dead",
-            queue=claim.policy.queue_id,
+            queue=queue,
             handler=claim.handler,
             letters=orjson.dumps(letters).decode(),
         )
-        deaths.follow(queue_id=claim.policy.queue_id, handler=claim.handler, jobs=[dead.job_id for dead in made.dead])
+        deaths.follow(queue_id=queue, handler=claim.handler, jobs=[dead.job_id for dead in made.dead])
     events.jobs_retried(claim=claim, made=made)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from queues.domain.states import JobState
 from queues.models import Chunk, DeadLetter, JobKey, Operation, TrashedJob
+from queues.services.deaths import note_causes
 
 _LETTER = ("fingerprint", "reason", "error_class", "message", "attempts")
 
@@ -56,7 +57,7 @@ def drop_letters(numbers: Collection[int]) -> None:
 
 def write_letters(jobs: Iterable[TrashedJob]) -> None:
     """Those that were dead letters are so again, with the error and the time of their death."""
-    DeadLetter.objects.bulk_create(
+    letters = [
         DeadLetter(
             job_id=job.pk,
             queue_id=job.queue_id,
@@ -67,7 +68,10 @@ def write_letters(jobs: Iterable[TrashedJob]) -> None:
         )
         for job in jobs
         if job.was == JobState.DEAD and job.letter is not None
-    )
+    ]
+    # Their causes may have been forgotten meanwhile.
+    note_causes(letters=[(letter.queue_id, letter.fingerprint, letter.died_at) for letter in letters])
+    DeadLetter.objects.bulk_create(letters)
 
 
 def _document(letter: DeadLetter) -> dict[str, Any]:

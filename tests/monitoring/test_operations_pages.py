@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -14,7 +15,7 @@ from monitoring import acting, panels
 from monitoring.snapshot import Snapshot
 from monitoring.views import confirm
 from queues.domain.operating import Action
-from queues.models import AuditEntry, Chunk, DeadLetter, Job, Operation, TrashedJob
+from queues.models import AuditEntry, Chunk, DeadLetter, Job, Operation, SeenCause, TrashedJob
 from queues.selectors import causes
 from queues.selectors.dead_letters import DeadLetterQuery
 from queues.services import delete, operate, operate_batches
@@ -141,6 +142,33 @@ def test_letters_without_a_fingerprint_are_a_group_like_any_other(operator: Clie
     assert DeadLetter.objects.filter(fingerprint="").get().queue.name == "other"
     assert DeadLetter.objects.count() == 2
     assert_sound()
+
+
+def test_a_cause_that_was_retried_and_failed_again_is_as_old_as_it_is(operator: Client) -> None:
+    many, few = world()
+    long_ago = timezone.now() - timedelta(days=3)
+    SeenCause.objects.filter(fingerprint=many, queue__name="tested").update(first_at=long_ago)
+    operate.start(action="retry_dead", selection={"fingerprint": many}, actor="ann", source="api")
+    drain()
+    drain("other")
+    assert DeadLetter.objects.filter(fingerprint=many).count() == 3
+    now = timezone.now()
+
+    def first(cause: str, **words: Any) -> datetime:
+        return {row.fingerprint: row.first_at for row in causes.cause_list(DeadLetterQuery(**words), now).rows}[cause]
+
+    assert first(many) == first(many, queue="tested") == first(many, text="order") == long_ago
+    assert first(many, queue="other") > long_ago
+    assert first(few) > long_ago
+    one = causes.cause(DeadLetterQuery(fingerprint=many), now)
+    assert one is not None
+    assert one.first_at == long_ago
+    moment = f'datetime="{long_ago:%Y-%m-%dT%H:%M:%S}'
+    for url in ("/dead-letters/causes/", f"/dead-letters/causes/{many}/", f"/dead-letters/causes/{many}/?queue=tested"):
+        assert moment in shown(operator, url), url
+    # What was there before the memory of it: by its letters.
+    SeenCause.objects.all().delete()
+    assert first(many) > long_ago
 
 
 def test_what_a_cause_hits_is_told_under_the_filter_of_the_page(operator: Client) -> None:

@@ -18,13 +18,14 @@ from monitoring.models import MetricPoint, Moment
 from monitoring.ranges import RANGES, deaths
 from monitoring.rollup import roll_up
 from monitoring.snapshot import Snapshot
-from queues.models import Batch, Chunk, DeadLetter, Queue, Run, Webhook
+from queues.models import Batch, Chunk, DeadLetter, Queue, Run, SeenCause, Webhook
 from queues.selectors import batch_lists, clock, overview
+from queues.services import operate
 from queues.services.batch_pause import pause_batch
 from queues.services.enqueue import enqueue_batch
 from queues.services.pause import pause_queue
 from tests.monitoring.worlds import a_worker, ran_batch, run, waiting_batch
-from tests.queues.working import make_queue
+from tests.queues.working import drain, make_queue
 
 pytestmark = pytest.mark.django_db
 
@@ -337,6 +338,23 @@ def test_a_cause_is_new_while_no_older_letter_is_here() -> None:
     assert one.action.url == f"/causes/{letter.fingerprint}/" or letter.fingerprint in one.action.url
     DeadLetter.objects.filter(pk=letter.pk).update(died_at=timezone.now() - timedelta(hours=2))
     assert found("cause") == []
+
+
+def test_a_cause_that_was_seen_before_came_back_and_is_not_new() -> None:
+    batch = ran_batch(die=2)
+    assert [one.subject for one in found("cause")] == ["new cause"]
+    SeenCause.objects.update(first_at=timezone.now() - timedelta(days=3))
+    operate.start(action="retry_dead", selection={"batch": batch.pk}, actor="ann", source="api")
+    assert found("cause") == []
+    drain()
+    (one,) = found("cause")
+    assert one.subject == "cause came back"
+    assert one.text.startswith("2 jobs died of it again in queue tested, the first ")
+    assert "ago; it was first seen 3 days ago: " in one.text
+    DeadLetter.objects.filter(pk=DeadLetter.objects.earliest("pk").pk).update(
+        died_at=timezone.now() - timedelta(hours=2)
+    )
+    assert found("cause") == [], "it has not been away"
 
 
 def test_a_queue_that_refuses_says_for_how_long() -> None:

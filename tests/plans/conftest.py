@@ -11,7 +11,7 @@ from tests.plans.plan import LARGE
 
 CHUNKS = 1_000_000
 JOBS = 1_000_000
-EMPTIED = f"TRUNCATE {', '.join(LARGE)}, queues_attempt, queues_batch, queues_queue CASCADE"
+EMPTIED = f"TRUNCATE {', '.join(LARGE)}, queues_attempt, queues_seencause, queues_batch, queues_queue CASCADE"
 
 QUEUES = """
 INSERT INTO queues_queue (id, name, handler, chunk_size, run_size, concurrency, acknowledge, default_priority,
@@ -66,6 +66,10 @@ SELECT 300000000 + n, 1 + n % 20, 1 + n % 10000, 'plans.nothing', md5((n % 40)::
        'ValueError', 'no ' || n, 3, now() - n * interval '1 minute'
 FROM generate_series(1, 50000) n
 """
+SEEN = """
+INSERT INTO queues_seencause (queue_id, fingerprint) SELECT 1 + n % 20, md5(n::text)::char(16)
+FROM generate_series(1, 20000) n
+"""
 # Filling a table and then making its indexes takes half the time of filling it with them.
 INDEXES = """
 SELECT indexname, indexdef FROM pg_indexes
@@ -105,7 +109,7 @@ def _empty(cursor: Any, durability: str) -> None:
 
 def _seed(cursor: Any) -> None:
     cursor.execute("SELECT setseed(0.5), set_config('maintenance_work_mem', '512MB', false)")
-    for statement in (QUEUES, BATCHES, RUNS, DEAD):
+    for statement in (QUEUES, BATCHES, RUNS, DEAD, SEEN):
         cursor.execute(statement)
     cursor.execute(INDEXES)
     indexes = cursor.fetchall()

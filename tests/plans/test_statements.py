@@ -122,6 +122,13 @@ def test_settle_chunks_touches_its_chunks_only(world: World) -> None:
         ("return_chunks", {"run": 99_550, "cancel": []}, CHUNK, "chunk_leased", 10),
         ("run_batches", {"run": 99_550}, CHUNK, "chunk_leased", 30),
         ("members", {"chunk": 4_500}, JOB, "queues_job_pkey", 201),
+        (
+            "see_causes",
+            {"queues": [1], "fingerprints": ["a"], "died_at": [None]},
+            "queues_seencause",
+            "seencause_once",
+            9,
+        ),
         ("cancel_chunks", {"batches": [100]}, CHUNK, "chunk_unfinished", 202),
         ("release_held", {"batch": 100, "why": "open"}, CHUNK, "chunk_unfinished", 202),
         ("end_leases", {"worker": WORKER}, RUN, "run_worker", 1),

@@ -48,6 +48,7 @@ def _done(**expected: int) -> dict[str, int]:
             "archived jobs",
             "batches",
             "attempts",
+            "causes",
             "runs",
             "workers",
             "results",
