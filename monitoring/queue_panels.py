@@ -197,6 +197,9 @@ def queue_sizes(ask: Ask) -> Context:
         "sizes": sizes,
         "chart": lines.lines({"wanted": wanted, "claimed": [run.claimed for run in runs]}, top=top),
         "configured": lines.level("configured", sizes.run_size, top),
+        # One that lies beyond all runs is told in figures only.
+        "chunks": lines.level("chunk", sizes.chunk_size, top) if top >= sizes.chunk_size != sizes.run_size else None,
+        "same_day": bool(runs) and runs[0].finished_at.date() == ask.snapshot.now.date(),
         "took": lines.lines({"seconds": [run.seconds for run in runs]}, top=longest),
         "target": lines.level("configured", sizes.run_target, longest),
         "chunk": queue_page.mean_chunk(runs),

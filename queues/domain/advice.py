@@ -6,6 +6,9 @@ from dataclasses import dataclass
 _BANDS = ((0.010, "quick", 100, 500), (0.100, "medium", 50, 100), (float("inf"), "slow", 10, 50))
 _WAITING = ("waiting", 100, 200)
 
+# Chunks are round numbers, for people to remember.
+_CHUNKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -15,6 +18,15 @@ class Advice:
     least: int
     most: int
     size: int
+    run_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAdvice:
+    """A size of chunks, how many of them a run takes, and for how many seconds such a run goes on."""
+
+    size: int
+    a_run: int
     run_seconds: float
 
 
@@ -29,3 +41,16 @@ def recommend(seconds: float, *, lanes: int = 1, target: float = 5.0) -> Advice:
     fitting = most if seconds == 0 else round(min(target * lanes / seconds, most))
     size = max(fitting, least)
     return Advice(kind, least, most, size, size * seconds / lanes)
+
+
+def recommend_chunk(seconds: float, run: int, *, lanes: int = 1) -> ChunkAdvice:
+    """Chunks for runs of `run` jobs of so many `seconds` each: as large as they can be while a run takes two or more.
+
+    Chunks stay whole. Larger ones make runs that go beyond what was aimed at, and leave workers without any; smaller
+    ones cost rows and say nothing more. ValueError for less than nothing.
+    """
+    if seconds < 0 or run < 1 or lanes < 1:
+        raise ValueError(f"runs of {run} jobs of {seconds} seconds in {lanes} lanes: that cannot be")
+    size = max((step for step in _CHUNKS if 2 * step <= run), default=1)
+    chunks = -(-run // size)
+    return ChunkAdvice(size, chunks, chunks * size * seconds / lanes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 
 from queues import handlers
-from queues.domain.advice import Advice, recommend
+from queues.domain.advice import Advice, ChunkAdvice, recommend, recommend_chunk
 from queues.domain.states import RunState
 from queues.models import Queue, Run
 
@@ -15,7 +15,10 @@ RUNS = 200
 
 @dataclass(frozen=True, slots=True)
 class HandlerAdvice:
-    """What the last runs of one handler on a queue say. Times of one job in milliseconds, of a run in seconds."""
+    """What the last runs of one handler on a queue say. Times of one job in milliseconds, of a run in seconds.
+
+    `whole`: it gets all jobs of a run at once, and nothing is settled before the end.
+    """
 
     handler: str
     runs: int
@@ -26,6 +29,8 @@ class HandlerAdvice:
     seconds_a_run: float
     lanes: int
     advice: Advice
+    chunk: ChunkAdvice
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,12 @@ def _recent(queue: Queue) -> Iterable[_Taken]:
 
 def _advice(queue: Queue, handler: str, runs: list[_Taken]) -> HandlerAdvice:
     known = {found.name: found for found in handlers.known()}.get(handler)
-    whole = known is not None and known.whole
+    whole = bool(known and known.whole)
     lanes = 1 if whole else queue.concurrency
     jobs, seconds = sum(run.jobs for run in runs), sum(run.seconds for run in runs)
     each = seconds * lanes / jobs
     p50s = [run.p50_ms for run in runs if run.p50_ms is not None]
+    best = recommend(each, lanes=lanes, target=queue.run_target)
     return HandlerAdvice(
         handler,
         len(runs),
@@ -71,8 +77,16 @@ def _advice(queue: Queue, handler: str, runs: list[_Taken]) -> HandlerAdvice:
         mean(run.jobs for run in runs),
         mean(run.seconds for run in runs),
         lanes,
-        recommend(each, lanes=lanes, target=queue.run_target),
+        best,
+        recommend_chunk(each, _aim(queue, best), lanes=lanes),
+        whole,
     )
+
+
+def _aim(queue: Queue, best: Advice) -> int:
+    """How many jobs runs of this queue come to aim at: within its bounds, and all it may where it collects."""
+    collects = any(rule is not None for rule in (queue.flush_jobs, queue.flush_bytes, queue.flush_seconds))
+    return queue.run_size if collects else min(best.size, queue.run_size)
 
 
 def in_words(one: HandlerAdvice) -> str:
@@ -82,3 +96,13 @@ def in_words(one: HandlerAdvice) -> str:
         f"{one.handler}: {one.job_ms:,.1f} ms a job ({best.kind}), so runs of {best.least}-{best.most} jobs; "
         f"{best.size:,} take about {best.run_seconds:,.1f} s"
     )
+
+
+def chunk_in_words(one: HandlerAdvice) -> str:
+    """What to cut a batch into, as a sentence."""
+    chunk = one.chunk
+    takes = f"a run takes {chunk.a_run:,} of them, about {chunk.run_seconds:,.1f} s"
+    # What has ended is settled every two seconds; a job that takes longer begins anew.
+    settled = "at most 2 s in any case" if one.job_ms <= 2_000 else "only the jobs in hand"
+    repeats = "the whole run" if one.whole else settled
+    return f"Chunks of {chunk.size:,}: {takes}; a crash repeats {repeats}."

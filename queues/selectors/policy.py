@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 
 from queues.models import Queue
-from queues.selectors.advice import advise, in_words
+from queues.selectors.advice import advise, chunk_in_words, in_words
 from queues.services.change_policy import GROUPS, state_of
 
 # What fields of these names are counted in, where it is not jobs.
@@ -72,7 +72,17 @@ def policy(name: str) -> Policy:
 
 def advice(name: str) -> list[str]:
     """What the last runs say of the sizes, a line for each handler. Raises `LookupError` for an unknown name."""
-    return [in_words(one) for one in advise(_found(name))]
+    return [f"{in_words(one)}. {chunk_in_words(one)}" for one in advise(_found(name))]
+
+
+def chunk_advice(name: str, handler: str) -> list[tuple[str, int]]:
+    """Into chunks of what size a batch for this handler is cut best, in words and as a number; nothing where no run of
+    it has ended lately. Raises `LookupError` for an unknown queue."""
+    of_it = (one for one in advise(_found(name)) if one.handler == handler)
+    return [
+        (f"{one.runs:,} runs of {handler}, {one.job_ms:,.1f} ms a job. {chunk_in_words(one)}", one.chunk.size)
+        for one in of_it
+    ]
 
 
 def _found(name: str) -> Queue:

@@ -146,6 +146,15 @@
   }
   const nextTheme = () => setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
 
+  // Without scripts the link asks for the page with the field filled.
+  function fill(event, { fill: name, value }) {
+    const field = $(`input[name="${CSS.escape(name)}"]`);
+    if (!field || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    field.value = value;
+    field.focus();
+  }
+
   const dialog = $("#keys");
   document.addEventListener("click", (event) => {
     if (event.target.closest("#help") && dialog) { event.preventDefault(); dialog.showModal(); }
@@ -153,6 +162,8 @@
     if (event.target.closest("#theme")) nextTheme();
     if (event.target.closest("#zone")) nextZone();
     event.target.closest("[data-close]")?.closest("[data-toast]").remove();
+    const filling = event.target.closest("a[data-fill]");
+    if (filling) fill(event, filling.dataset);
     for (const menu of all(".menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {

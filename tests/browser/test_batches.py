@@ -56,6 +56,28 @@ def test_a_file_with_a_bad_line_is_corrected_and_enqueued(scripts: bool, visit: 
 
 
 @pytest.mark.parametrize("scripts", [True, False])
+def test_the_advised_chunk_size_is_taken_by_a_click(scripts: bool, visit: Come) -> None:
+    ran_batch(succeed=30)
+    window = visit(java_script_enabled=scripts)
+    page = window.open("/batches/new/")
+    page.fill("textarea[name=text]", '{"id": 1}\n{"id": 2}\n')
+    page.click("#preview")
+    field = page.locator("input[name=chunk_size]")
+    expect(field).to_have_value("")
+    page.fill("input[name=name]", "Not lost")
+    page.click("#advised")
+    expect(field).to_have_value("200")
+    if scripts:
+        expect(field).to_be_focused()
+        expect(page.locator("input[name=name]")).to_have_value("Not lost")
+        assert findings(page) == []
+    page.click("#enqueue")
+    page.wait_for_url("**/batches/*/")
+    assert Batch.objects.latest("pk").chunk_size == 200
+    assert window.complaints == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
 def test_pasted_lines_are_corrected_where_they_are(scripts: bool, visit: Come) -> None:
     make_queue()
     window = visit(java_script_enabled=scripts)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queues.domain.adaptive import learned_size
-from queues.domain.advice import recommend
+from queues.domain.advice import recommend, recommend_chunk
 from queues.domain.boundaries import declared_size, size_of_chunks
 
 LIMITS = {"target": 5.0, "smallest": 10, "largest": 500}
@@ -81,6 +81,34 @@ def test_advice_is_the_guides_table_with_the_sums_done(
     found = recommend(seconds, lanes=lanes)
     assert (found.kind, (found.least, found.most), found.size) == (kind, span, size)
     assert found.run_seconds == pytest.approx(run_seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "run", "lanes", "size", "chunks", "run_seconds"),
+    [
+        (0.001, 500, 1, 200, 3, 0.6),
+        (0.00475, 400, 1, 200, 2, 1.9),
+        (0.05, 100, 1, 50, 2, 5.0),
+        (0.2, 25, 1, 10, 3, 6.0),
+        (3.0, 10, 1, 5, 2, 30.0),
+        (0.5, 200, 20, 100, 2, 5.0),
+        (0.0, 30_000, 1, 10_000, 3, 0.0),
+        (1.0, 1, 1, 1, 1, 1.0),
+        (1.0, 3, 1, 1, 3, 3.0),
+    ],
+)
+def test_chunks_are_as_large_as_they_can_be_while_a_run_takes_two(
+    seconds: float, run: int, lanes: int, size: int, chunks: int, run_seconds: float
+) -> None:
+    found = recommend_chunk(seconds, run, lanes=lanes)
+    assert (found.size, found.a_run) == (size, chunks)
+    assert found.run_seconds == pytest.approx(run_seconds)
+
+
+@pytest.mark.parametrize("wrong", [(-1.0, 1, 1), (1.0, 0, 1), (1.0, 1, 0)])
+def test_chunks_for_what_cannot_be_are_refused(wrong: tuple[float, int, int]) -> None:
+    with pytest.raises(ValueError, match="cannot be"):
+        recommend_chunk(wrong[0], wrong[1], lanes=wrong[2])
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": -1.0}, {"seconds": 1.0, "lanes": 0}, {"seconds": 1.0, "target": 0.0}])

@@ -314,6 +314,29 @@ def test_sizes_are_those_of_the_last_runs_that_went_well() -> None:
     assert found["run"][1] == pytest.approx(2, abs=0.1)
     assert found["chart"].top == 80
     assert found["wait"].p50 == 20
+    # Ten jobs of a chunk are an eighth of the scale: a line of its own, beside that of the run size.
+    assert (found["chunks"].path, found["configured"].path) == ("M0 140.0H900", "M0 0.0H900")
+    Queue.objects.update(chunk_size=80)
+    assert queue_sizes(Ask(Snapshot(), "tested"))["chunks"] is None, "it is the run size"
+    Queue.objects.update(chunk_size=5_000)
+    assert queue_sizes(Ask(Snapshot(), "tested"))["chunks"] is None, "it lies beyond all runs"
+
+
+def test_the_sizes_are_drawn_run_by_run_between_the_first_and_the_last(operator: Client) -> None:
+    queue = make_queue(run_size=80, chunk_size=10)
+    ends = []
+    for hours in (30, 20, 4):
+        one = run(queue, started=timedelta(hours=hours, seconds=2), ended=timedelta(hours=hours), succeeded=20)
+        ends.append(one.finished_at)
+    shown = page(operator, "/queues/tested/")
+    panel = shown[shown.index("Size of runs") : shown.index("What runs next")]
+    axes = re.findall(r'<div class="axis-x">(.*?)</div>', panel)
+    assert len(axes) == 2
+    for axis in axes:
+        first, words, last = re.findall(r"<span>(.*?)</span>", axis)
+        assert f"{ends[0]:%Y-%m-%d %H:%M:%S} UTC" in first and f"{ends[2]:%Y-%m-%d %H:%M:%S} UTC" in last
+        assert words == "run by run, by their end"
+    assert "a chunk: 10 jobs" in panel
 
 
 # Pause -----------------------------------------------------------------------------------------------------------

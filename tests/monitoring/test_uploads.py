@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from django.urls import reverse
 
 from monitoring import uploads
 from queues import handlers
-from queues.models import Batch, Chunk, Job
+from queues.models import Batch, Chunk, Job, Queue, Run
 from queues.services.sync_queues import sync_queues
+from tests.monitoring.worlds import run
 
 pytestmark = pytest.mark.django_db
 
@@ -325,6 +327,26 @@ def test_a_wish_that_cannot_be_understood_says_so(
     answer = send(operator, b"a\n1\n", **{**wishes, "step": way})
     assert answer.status_code == 422 and said in text_of(answer)
     assert not Batch.objects.exists() and not [*tmp_path.glob("uploads/*")]
+
+
+def test_the_chunk_size_is_advised_by_how_long_the_jobs_take(operator: Client) -> None:
+    answer = send(operator, b"id\n1\n2\n")
+    assert "there is no advice on the chunk size" in text_of(answer)
+    queue = Queue.objects.get(name="uploads")
+    for handler, each in (("tests.upload", 0.050), ("tests.other", 3.0)):
+        ended = run(queue, started=timedelta(seconds=100 * each), ended=timedelta(0), succeeded=100)
+        Run.objects.filter(pk=ended.pk).update(handler=handler)
+    url = answer.redirect_chain[-1][0]
+    shown = text_of(operator.get(url))
+    assert "1 runs of tests.upload, 50.0 ms a job. Chunks of 50: a run takes 2 of them, about 5.0 s; a crash" in shown
+    assert "tests.other" not in shown[shown.index('class="advice"') :]
+    assert 'href="?chunk_size=50"' in shown
+    assert 'name="chunk_size" value=""' in shown
+    # Without scripts the link leads to the field filled; what is asked for is sent with the form.
+    assert 'name="chunk_size" value="50"' in text_of(operator.get(f"{url}?chunk_size=50"))
+    assert 'name="chunk_size" value=""' in text_of(operator.get(f"{url}?chunk_size=-3"))
+    step(operator, answer, step="enqueue", chunk_size="1")
+    assert Chunk.objects.count() == 2
 
 
 def test_too_many_jobs_for_one_batch_are_split_from_the_preview(operator: Client, settings: Any) -> None:

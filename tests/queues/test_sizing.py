@@ -175,12 +175,13 @@ def test_a_declared_size_that_says_nothing_is_told(declare: Declare) -> None:
 
 @pytest.mark.django_db
 def test_advice_from_the_last_runs() -> None:
+    from dataclasses import replace
     from datetime import timedelta
     from uuid import uuid4
 
     from django.utils import timezone
 
-    from queues.selectors.advice import advise, in_words
+    from queues.selectors.advice import advise, chunk_in_words, in_words
     from tests.queues.commanding import command
 
     queue = make_queue(run_target=5.0)
@@ -208,6 +209,19 @@ def test_advice_from_the_last_runs() -> None:
     assert (found.advice.kind, found.advice.least, found.advice.most, found.advice.size) == ("medium", 50, 100, 100)
     assert found.advice.run_seconds == pytest.approx(2.0)
     assert in_words(found) == ("tested.do: 20.0 ms a job (medium), so runs of 50-100 jobs; 100 take about 2.0 s")
+    assert chunk_in_words(found) == (
+        "Chunks of 50: a run takes 2 of them, about 2.0 s; a crash repeats at most 2 s in any case."
+    )
+    Queue.objects.update(run_size=50)
+    (found,) = advise(Queue.objects.get())
+    assert (found.chunk.size, found.chunk.a_run) == (20, 3), "runs cannot be larger than the policy says"
+    Queue.objects.update(run_size=500, flush_jobs=400)
+    (found,) = advise(Queue.objects.get())
+    assert (found.chunk.size, found.chunk.a_run) == (200, 3), "a queue that collects takes all it may"
+    Queue.objects.update(flush_jobs=None)
+    words = chunk_in_words(replace(found, whole=True))
+    assert words.endswith("a crash repeats the whole run.")
+    assert chunk_in_words(replace(found, job_ms=3_000.0)).endswith("a crash repeats only the jobs in hand.")
     Queue.objects.update(concurrency=10)
     (found,) = advise(Queue.objects.get())
     assert (found.job_ms, found.advice.kind, found.advice.size) == (pytest.approx(200.0), "waiting", 200)
@@ -215,6 +229,7 @@ def test_advice_from_the_last_runs() -> None:
     answer = command("advise", "tested", "--json")
     assert (answer.code, answer.document["run_size"]) == (0, 500)
     assert answer.document["handlers"][0]["advice"]["most"] == 200
+    assert answer.document["handlers"][0]["chunk"]["size"] == 100
     table = command("advise", "tested").out
     assert "tested.do" in table and "100-200" in table
     assert command("advise", "unheard").code == 1

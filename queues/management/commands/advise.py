@@ -10,13 +10,24 @@ from queues.management.base import OperatorCommand
 from queues.models import Queue
 from queues.selectors.advice import HandlerAdvice, advise
 
-COLUMNS = ("handler", "jobs are", "ms a job", "p50 ms", "jobs a run", "s a run", "recommended", "best", "s then")
+COLUMNS = (
+    "handler",
+    "jobs are",
+    "ms a job",
+    "p50 ms",
+    "jobs a run",
+    "s a run",
+    "recommended",
+    "best",
+    "s then",
+    "chunk",
+)
 
 
 class Command(OperatorCommand):
     """Advice from what was measured; changes nothing."""
 
-    help = "Recommend sizes of runs for a queue, by how long its jobs have taken in its last 200 runs."
+    help = "Recommend sizes of runs and chunks for a queue, by how long its jobs have taken in its last 200 runs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Which queue."""
@@ -59,4 +70,5 @@ def _row(one: HandlerAdvice) -> tuple[Any, ...]:
         f"{one.advice.least}-{one.advice.most}",
         one.advice.size,
         f"{one.advice.run_seconds:,.2f}",
+        one.chunk.size,
     )
