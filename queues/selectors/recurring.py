@@ -11,17 +11,18 @@ from queues import schedules
 from queues.models import Batch, Recurring
 
 PAGE_SIZE = 50
-# Due times whose outcomes are shown.
+# Batches whose outcomes are shown.
 OUTCOMES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A batch that a schedule has made for a due time."""
+    """A batch of a schedule: made for the due time `at`, or then by hand."""
 
     id: int
     state: str
-    due_at: datetime
+    at: datetime
+    by_hand: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,14 @@ class Schedule:
     last_error: str
     made: list[Made]
 
+    @property
+    def last_by_hand(self) -> datetime | None:
+        """When it was run by hand, where that was after its last due time."""
+        last = self.made[0] if self.made else None
+        if last is None or not last.by_hand or (self.last_due_at is not None and self.last_due_at > last.at):
+            return None
+        return last.at
+
 
 def schedule(schedule_id: int) -> Schedule | None:
     """One of them."""
@@ -53,15 +62,17 @@ def schedules_page(*, after: str = "") -> tuple[list[Schedule], str]:
 
 
 def _read(rows: QuerySet[Recurring]) -> list[Schedule]:
-    # By the index of due times; what was made apart from the schedule has none.
-    made = Batch.objects.filter(recurring=OuterRef("pk"), due_at__isnull=False).order_by("-due_at")
-    last = ArraySubquery(made.values("pk")[:OUTCOMES])
-    found = list(rows.select_related("queue", "crontab", "interval").defer("payloads", "metadata").annotate(last=last))
-    fields = ("pk", "state", "due_at")
-    batches: Iterable[tuple[int, str, datetime]] = Batch.objects.filter(
-        pk__in=[pk for row in found for pk in row.last]
-    ).values_list(*fields)
-    of = {pk: Made(pk, state, due) for pk, state, due in batches}
+    made = Batch.objects.filter(recurring=OuterRef("pk")).values("pk")
+    # By the index of due times. What was made by hand has none; ordered by number alone, all batches would be walked
+    # over in search of the few.
+    last = ArraySubquery(made.filter(due_at__isnull=False).order_by("-due_at")[:OUTCOMES])
+    by_hand = ArraySubquery(made.filter(due_at__isnull=True).order_by("due_at", "-pk")[:OUTCOMES])
+    lean = rows.select_related("queue", "crontab", "interval").defer("payloads", "metadata")
+    found = list(lean.annotate(last=last, by_hand=by_hand))
+    batches: Iterable[tuple[int, str, datetime | None, datetime]] = Batch.objects.filter(
+        pk__in=[pk for row in found for pk in (*row.last, *row.by_hand)]
+    ).values_list("pk", "state", "due_at", "created_at")
+    of = {pk: Made(pk, state, due or created, due is None) for pk, state, due, created in batches}
     return [
         Schedule(
             row.pk,
@@ -74,7 +85,11 @@ def _read(rows: QuerySet[Recurring]) -> list[Schedule]:
             row.next_due_at,
             row.last_due_at,
             row.last_error,
-            [of[pk] for pk in row.last if pk in of],
+            _newest(of[pk] for pk in (*row.last, *row.by_hand) if pk in of),
         )
         for row in found
     ]
+
+
+def _newest(made: Iterable[Made]) -> list[Made]:
+    return sorted(made, key=lambda one: (one.at, one.id), reverse=True)[:OUTCOMES]

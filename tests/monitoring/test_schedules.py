@@ -57,6 +57,42 @@ def test_a_schedule_is_told_with_its_time_zone_and_its_last_outcomes(operator: C
     assert f"/schedules/{row.pk}/run/" in html
 
 
+def test_what_was_run_by_hand_is_among_its_outcomes_and_marked(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_queue()
+    row = nightly()
+    operator.post(f"/schedules/{row.pk}/run/")
+    drain()
+    operator.post(f"/schedules/{row.pk}/run/")
+    first, second = Batch.objects.order_by("pk")
+    (found,) = schedules.schedules_page()[0]
+    assert [(made.id, made.state, made.by_hand) for made in found.made] == [
+        (second.pk, "running", True),
+        (first.pk, "completed", True),
+    ]
+    assert found.last_by_hand == second.created_at
+    html = shown(operator)
+    html = html[html.index('data-label="last"') : html.index("</tbody>")]
+    assert "by hand</span>" in html and "never" not in html
+    assert html.count('aria-label="by hand"') == 2
+    assert f'title="By hand {first.created_at:%Y-%m-%d %H:%M} UTC: completed"' in html
+    # One that was due between the two, and one after both.
+    Batch.objects.filter(pk=first.pk).update(created_at=timezone.now() - timedelta(days=2))
+    day_ago = timezone.now() - timedelta(days=1)
+    due = Batch.objects.create(
+        queue=second.queue, handler="tested.do", name="nightly", chunk_size=1, total=1, recurring=row, due_at=day_ago
+    )
+    Recurring.objects.update(last_due_at=day_ago)
+    (found,) = schedules.schedules_page()[0]
+    assert [(made.id, made.by_hand) for made in found.made] == [(second.pk, True), (due.pk, False), (first.pk, True)]
+    assert found.last_by_hand == second.created_at
+    Recurring.objects.update(last_due_at=timezone.now())
+    assert schedules.schedules_page()[0][0].last_by_hand is None, "it was due since"
+    monkeypatch.setattr(schedules, "OUTCOMES", 2)
+    assert [made.id for made in schedules.schedules_page()[0][0].made] == [second.pk, due.pk]
+
+
 def test_a_viewer_is_told_and_offered_nothing(signed_in: Callable[[str], Client]) -> None:
     make_queue()
     nightly()

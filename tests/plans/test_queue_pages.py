@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
+from django_celery_beat.models import IntervalSchedule
 
 from monitoring import minutes, ranges
-from queues.models import Worker
-from queues.selectors import activity, queue_page, runs, timeline, worker_health
+from queues.models import Batch, Recurring, Worker
+from queues.selectors import activity, queue_page, recurring, runs, timeline, worker_health
 from queues.selectors.clock import database_now
 from queues.services import standstill
 from tests.plans.conftest import World
@@ -107,6 +109,19 @@ def test_the_minutes_of_a_queue_are_read_by_their_key(world: World) -> None:
         for plan in plans(lambda read=read: read(now)):  # type: ignore[misc]
             assert "" not in plan.indexes("monitoring_metricpoint"), read.__name__
             assert rows_of(plan, "monitoring_metricpoint") <= 1_300
+
+
+def test_what_was_run_by_hand_is_found_by_its_schedule(world: World) -> None:
+    every = IntervalSchedule.objects.create(every=60, period="seconds")
+    row = Recurring.objects.create(
+        name="nightly", queue_id=world.queue, handler="plans.nothing", payloads="[{}]", interval=every
+    )
+    Batch.objects.filter(pk__lte=10).update(recurring=row)
+    Batch.objects.filter(pk__lte=5).update(due_at=F("created_at"))
+    assert len(recurring.schedules_page()[0][0].made) == 10
+    for plan in plans(recurring.schedules_page):
+        assert "" not in plan.indexes("queues_batch")
+        assert rows_of(plan, "queues_batch") <= 20
 
 
 def rows_of(plan: Any, table: str) -> float:
