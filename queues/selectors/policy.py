@@ -78,11 +78,13 @@ def advice(name: str) -> list[str]:
 def chunk_advice(name: str, handler: str) -> list[tuple[str, int]]:
     """Into chunks of what size a batch for this handler is cut best, in words and as a number; nothing where no run of
     it has ended lately. Raises `LookupError` for an unknown queue."""
-    of_it = (one for one in advise(_found(name)) if one.handler == handler)
-    return [
-        (f"{one.runs:,} runs of {handler}, {one.job_ms:,.1f} ms a job. {chunk_in_words(one)}", one.chunk.size)
-        for one in of_it
-    ]
+    found = []
+    for one in advise(_found(name)):
+        if one.handler == handler:
+            runs = "run" if one.runs == 1 else f"{one.runs:,} runs"
+            words = f"{runs} of {handler}, {one.job_ms:,.1f} ms a job. {chunk_in_words(one)}"
+            found.append((words, one.chunk.size))
+    return found
 
 
 def _found(name: str) -> Queue:
