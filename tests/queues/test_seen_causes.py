@@ -169,7 +169,7 @@ def test_the_migration_tells_it_of_the_letters_and_of_the_tries_that_are_there()
     Attempt.objects.create(job_id=lost.job_id, run_id=2**40, worker_id=lost.worker_id, number=9, kind="error")
     SeenCause.objects.all().delete()
     with connection.cursor() as cursor:
-        cursor.execute(import_module("queues.migrations.0010_seen_causes").FILL)
+        cursor.execute(import_module("queues.migrations.0009_seen_causes").FILL)
     assert dict(SeenCause.objects.values_list("fingerprint", "first_at")) == {
         retried.fingerprint: long_ago,
         DeadLetter.objects.get().fingerprint: earlier,
