@@ -11,14 +11,21 @@ from monitoring.texts import cell
 from queues.collect import result_texts
 from queues.selectors import clock
 from queues.selectors.batch_jobs import JobError, batch_errors
+from queues.selectors.batch_work import keeps_results
+from queues.selectors.batches import BatchRow
 
 # Rows of one piece. Each piece is read in a transaction of its own, whose statements have the limit of a page's.
 PIECE = 1_000
-KINDS = ("results", "errors")
+KINDS = {"results": "Kept results", "errors": "Errors"}
 COLUMNS = {
     "results": ("job", "result"),
     "errors": ("job", "state", "attempts", "kind", "error_class", "message", "fingerprint", "at"),
 }
+
+
+def why_not(batch: BatchRow, kind: str) -> str:
+    """Why there is nothing to export; nothing where there can be."""
+    return "" if kind != "results" or keeps_results(batch.id) else f"queue {batch.queue} keeps no results"
 
 
 def pieces(batch_id: int, kind: str, form: str) -> Iterator[str]:

@@ -13,6 +13,9 @@ from queues.selectors import batches
 @viewer_required
 def export(request: HttpRequest, batch_id: int, kind: str, form: str) -> HttpResponseBase:
     """A file that is sent while it is read."""
-    if kind not in batch_export.KINDS or form not in sending.TYPES or batches.batch(batch_id) is None:
+    batch = batches.batch(batch_id)
+    if kind not in batch_export.KINDS or form not in sending.TYPES or batch is None:
         raise Http404(f"there is no {kind}.{form} of a batch {batch_id}")
+    if why_not := batch_export.why_not(batch, kind):
+        raise Http404(f"{why_not}: there are none of batch {batch_id}")
     return sending.send(request, f"batch-{batch_id}-{kind}", form, batch_export.pieces(batch_id, kind, form))

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from monitoring import activity as wording
-from monitoring import batch_filters, filters, limits, rows
+from monitoring import batch_export, batch_filters, filters, limits, rows
 from monitoring.filters import Unclear
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import BatchLine, Snapshot
@@ -85,7 +85,7 @@ def batch_detail(request: HttpRequest, batch_id: int) -> HttpResponse:
         "events": [(entry, wording.outcome(entry)) for entry in events.rows] if events else [],
         "events_slow": events is None,
         "own": f"batch {batch_id}",
-        "exports": [("results", "Kept results"), ("errors", "Errors")],
+        "exports": [(kind, words, batch_export.why_not(line.row, kind)) for kind, words in batch_export.KINDS.items()],
     }
     wanted = [(name, str(batch_id)) for name in names]
     return show(request, "monitoring/batch.html", wanted, context, snapshot=snapshot)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Count, Q, Sum
 
 from queues import store
 from queues.domain.operating import Action
-from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Operation
-from queues.selectors import timeline
+from queues.models import AuditEntry, Batch, Chunk, DeadLetter, JobResult, Operation
+from queues.selectors import birth, timeline
 from queues.selectors.activity import Entry
 from queues.selectors.expressions import time_bucket
 
@@ -124,6 +124,14 @@ def details(batch_id: int) -> Details | None:
     )
 
 
+def keeps_results(batch_id: int) -> bool:
+    """Whether there can be results of a batch: its queue keeps them, or some are left of a time when it did."""
+    if Batch.objects.filter(pk=batch_id, queue__keep_results__isnull=False).exists():
+        return True
+    born = birth.span(members(batch_id))
+    return born is not None and JobResult.objects.filter(pk__range=(born.first, born.last)).exists()
+
+
 def events(batch_id: int, since: datetime) -> timeline.Page[Entry]:
     """The newest changes that somebody has made to the batch, or to jobs of it and others: then the target is another.
 
@@ -140,18 +148,15 @@ def _entries_of_operations(batch_id: int) -> list[int]:
     newest = Operation.objects.order_by("-pk").values_list("pk", "action", "audit_id")[:OPERATIONS_LOOKED_AT]
     entries = {pk: entry for pk, action, entry in newest if action in set(Action) and entry is not None}
     ids = members(batch_id)
-    whole = Batch.objects.filter(pk__in=ids, is_parent=False).aggregate(
-        first=Min("first_job_id"), last=Max("last_job_id"), jobs=Sum("total")
-    )
-    if not entries or whole["first"] is None:
+    if not entries or (born := birth.span(ids)) is None:
         return []
     found = store.rows(
         "batch_operations",
         operations=list(entries),
         batches=ids,
-        first=whole["first"],
-        last=whole["last"],
-        alone=whole["jobs"] == whole["last"] - whole["first"] + 1,
+        first=born.first,
+        last=born.last,
+        alone=born.alone,
         items=ITEMS_LOOKED_AT,
     )
     return [entries[pk] for (pk,) in found]

@@ -1,7 +1,10 @@
 """Where the jobs of a batch were born: ranges of ids, which stay true wherever the jobs have gone since."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
+
+from django.db.models import Max, Min, Sum
 
 from queues.models import Batch, Chunk
 
@@ -18,6 +21,25 @@ def leaves(batch_id: int) -> Iterator[tuple[int, int | None]]:
     while page := list(rows[after : after + 1_000]):
         yield from page
         after += len(page)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The first and the last job of some batches; `alone` where no other batch has jobs in between."""
+
+    first: int
+    last: int
+    alone: bool
+
+
+def span(batches: Collection[int]) -> Span | None:
+    """Between which numbers the jobs of batches, or of their parts, were born; None for those without jobs."""
+    whole = Batch.objects.filter(pk__in=batches, is_parent=False).aggregate(
+        first=Min("first_job_id"), last=Max("last_job_id"), jobs=Sum("total")
+    )
+    if whole["first"] is None:
+        return None
+    return Span(whole["first"], whole["last"], whole["jobs"] == whole["last"] - whole["first"] + 1)
 
 
 def birth_ranges(batch_id: int) -> list[tuple[int, int]]:

@@ -260,6 +260,7 @@ def test_all_jobs_are_run_again_as_a_new_batch(operator: Client) -> None:
 
 
 def test_somebody_who_may_only_look_is_offered_no_deed(viewer: Client) -> None:
+    make_queue(keep_results=60.0)
     text = page(viewer, waiting_batch())
     for deed in ("pause", "cancel", "clone", "delete"):
         assert f"/{deed}/" not in text
