@@ -15,6 +15,8 @@ from queues.services import unfinished
 # More jobs than this are enqueued anew by the command, which can take its time.
 MOST_CLONED = 100_000
 NEIGHBOURS_SHOWN = 12
+# Parts that the graph shows as cells.
+PARTS_DRAWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,13 @@ def batch_causes(ask: Ask) -> Context:
 
 def batch_parts(ask: Ask) -> Context:
     """The parts of a parent."""
+    return {"lines": _parts(ask), "limit": batches.PARTS_SHOWN}
+
+
+def _parts(ask: Ask) -> list[BatchLine]:
+    """The first parts with their counts: read once, for the table and for the graph."""
     rows = ask.snapshot.once(("parts", ask.batch_id), lambda: batches.batch_parts(ask.batch_id))
-    return {"lines": ask.snapshot.batch_lines(rows), "limit": batches.PARTS_SHOWN}
+    return ask.snapshot.batch_lines(rows)
 
 
 def batch_burnup(ask: Ask) -> Context:
@@ -150,8 +157,12 @@ def batch_runs(ask: Ask) -> Context:
 
 
 def batch_graph(ask: Ask) -> Context:
-    """The batches before and after this one."""
+    """The batches before and after this one, and its parts."""
     line = _line(ask)
+    parts = _parts(ask) if line.row.is_parent else []
+    count = len(parts)
+    if count == batches.PARTS_SHOWN:
+        count = ask.snapshot.once(("part count", ask.batch_id), lambda: batches.part_count(ask.batch_id))
     found = ask.snapshot.once(("links", ask.batch_id), lambda: graph.links(ask.batch_id))
     if found is None:
         raise Gone(f"batch {ask.subject}")
@@ -163,6 +174,9 @@ def batch_graph(ask: Ask) -> Context:
     return {
         "line": line,
         "links": found,
+        "parts": [(part, progress.percent(part.counts)) for part in parts[:PARTS_DRAWN]],
+        "part_count": count,
+        "more_parts": max(0, count - PARTS_DRAWN),
         "before": (before, len(found.waits_for) - NEIGHBOURS_SHOWN),
         "after": (after, len(found.followed_by) - NEIGHBOURS_SHOWN),
     }

@@ -71,6 +71,13 @@ def segments(counts: Counts) -> list[Segment]:
     return bar
 
 
+def percent(counts: Counts) -> int:
+    """How much has ended, in whole per cent: all of it only when all has."""
+    unended = counts.waiting + counts.running
+    total = counts.succeeded + counts.dead + counts.cancelled + counts.trashed + unended
+    return 100 * (total - unended) // total if total else 0
+
+
 def rate(samples: Sequence[Sample], now: datetime) -> float | None:
     """Jobs ended in a second over the last samples; None when they are too few to tell."""
     recent = [sample for sample in samples if now - sample.at <= WINDOW]

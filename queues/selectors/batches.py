@@ -133,6 +133,11 @@ def batch_parts(parent_id: int) -> list[BatchRow]:
     return read_rows(Batch.objects.filter(parent=parent_id).order_by("part", "id")[:PARTS_SHOWN])
 
 
+def part_count(parent_id: int) -> int:
+    """How many parts a batch has."""
+    return Batch.objects.filter(parent=parent_id).count()
+
+
 def batch_counts(ids: Collection[int], *, recount: Collection[int] = ()) -> dict[int, BatchCounts]:
     """Exact counts of several batches, in two queries however many they are.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from playwright.sync_api import Page, expect
 
 from queues.models import Batch, Chunk
@@ -138,10 +139,10 @@ def test_filters_survive_reload_and_back(visit: Come) -> None:
     page.click("nav.tabs >> text=running")
     page.reload()
     expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page.locator("input[name=meta]")).to_have_value("tenant=acme")
+    expect(page.locator(".filters input[name=meta]")).to_have_value("tenant=acme")
     page.click("tbody a[data-open]")
     page.go_back()
-    expect(page.locator("input[name=meta]")).to_have_value("tenant=acme")
+    expect(page.locator(".filters input[name=meta]")).to_have_value("tenant=acme")
     expect(page.locator("nav.tabs [aria-current]")).to_contain_text("running")
 
 
@@ -153,6 +154,9 @@ def test_the_pages_of_batches_are_accessible_and_fit(visit: Come) -> None:
     window = visit()
     paths = ["/batches/", "/batches/?meta=x", f"/batches/{batch.pk}/", f"/batches/{second.pk}/", "/batches/new/"]
     paths += [f"/batches/{second.pk}/{deed}/" for deed in ("pause", "clone", "cancel")]
+    with override_settings(BATCH_MAX_JOBS=3):
+        parent = enqueue_batch("tested.do", [{}] * 20, name="in parts", split=True, after=[second])
+    paths.append(f"/batches/{parent.pk}/")
     window.examine(paths, (USUAL, NARROW))
     page = window.open("/batches/new/")
     choose(page, WRONG)

@@ -208,5 +208,5 @@ def test_the_page_tells_what_such_an_event_was_about(signed_in: Callable[[str], 
     operate.start(action="cancel", selection={"queue": "tested", "state": "pending"}, **ANN, reason="tiles")
     page = signed_in("viewer").get(f"/batches/{batch.pk}/").content.decode()
     events = page[page.index('id="events"') :]
-    assert "<b>cancel jobs</b>" in events and "of more than this batch (pending, queue tested)" in events
+    assert "<b>cancel jobs</b>" in events and ">(pending, queue tested)</span>" in events
     assert "<bdi>tiles</bdi>" in events

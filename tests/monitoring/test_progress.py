@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.progress import NARROWEST, Sample, average, lasted, rate, segments, time_left
+from monitoring.progress import NARROWEST, Sample, average, lasted, percent, rate, segments, time_left
 from queues.selectors.batches import BatchCounts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -62,6 +62,12 @@ def test_what_never_ran_took_no_time_and_has_no_rate() -> None:
     assert lasted(0, None, NOW) is None
     assert lasted(5, NOW - timedelta(microseconds=300), NOW) == timedelta(microseconds=300)
     assert lasted(0, NOW - timedelta(seconds=2), NOW) == timedelta(seconds=2)
+
+
+@given(COUNTS)
+def test_all_has_ended_only_when_all_has(counts: BatchCounts) -> None:
+    assert 0 <= percent(counts) <= 100
+    assert (percent(counts) == 100) == (counts.total > 0 and not counts.unended)
 
 
 def test_what_has_ended_needs_no_time() -> None:
