@@ -62,6 +62,7 @@ def elsewhere(text: str) -> list[tuple[str, str]]:
     ]
     if _pair(text):
         further.insert(0, (_address("jobs", payload=text), "Jobs by key and value in the payload"))
+        further.insert(1, (_address("archive", payload=text), "Archived jobs by key and value in the payload"))
     return further
 
 

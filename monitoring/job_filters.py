@@ -17,8 +17,8 @@ from queues.selectors.job_sources import JobQuery
 # As the lists that are filtered so know it.
 Unclear = filters.Unclear
 KNOWN = ("state", "queue", "handler", "batch", "since", "until", "error", "payload")
-ARCHIVE_KNOWN = ("queue", "batch", "outcome", "within", "until")
-STATES = [PENDING, *(state.value for state in JobState)]
+ARCHIVE_KNOWN = ("queue", "batch", "outcome", "handler", "payload", "within", "until")
+STATES = [*(state.value for state in JobState), PENDING]
 OUTCOMES = [outcome.value for outcome in Outcome]
 # How far back the archive is searched unless a batch or a longer time is asked for.
 WITHIN = {
@@ -51,10 +51,13 @@ ARCHIVE = Language(
         Qualifier("queue", "queue", "mail"),
         Qualifier("batch", "batch", "12"),
         Qualifier("outcome", "outcome", "dead", ("state",)),
+        Qualifier("handler", "handler", "shop.send", ("type",)),
+        Qualifier("payload", "payload", "user.id=42", ("args",)),
         Qualifier("within", "within", "30d", ("since", "ended")),
         Qualifier("until", "until", "2026-01-31", ("to",)),
         ID,
     ),
+    pairs="payload",
     elsewhere="Jobs that are not archived yet are searched in the list of jobs.",
     thing="an archived job",
 )
@@ -118,6 +121,8 @@ def archived_query(values: Mapping[str, str]) -> ArchivedQuery:
         outcome=values.get("outcome", ""),
         since=since,
         until=until,
+        handler=values.get("handler", ""),
+        payload=pair(values.get("payload", "")),
     )
 
 

@@ -116,6 +116,9 @@ def _filters(route: str, filled: Filled) -> list[dict[str, object]]:
             {"batch": batch, "state": "dead"},
             {"error": "host-7", "state": "dead"},
             {"error": "no such text anywhere", "state": "dead"},
+            {"error": "host-7"},
+            {"state": "pending"},
+            {"state": "pending", "batch": filled.batch_waiting},
             {"payload": f"user={filled.job_waiting}", "batch": filled.batch_waiting},
             {"payload": "user=0", "queue": queue},
             {"since": "1h"},
@@ -136,7 +139,13 @@ def _filters(route: str, filled: Filled) -> list[dict[str, object]]:
             {"all": 1, "name": "mailing 7"},
         ],
         "archive-restore": [{"job": filled.job_archived}, {"all": 1, "state": "archived", "queue": queue}],
-        "operate": [{"job": filled.job_dead}, {"all": 1, "state": "dead"}, {"all": 1, "state": "dead", "queue": queue}],
+        "operate": [
+            {"job": filled.job_dead},
+            {"all": 1, "state": "dead"},
+            {"all": 1, "state": "dead", "queue": queue},
+            {"all": 1, "state": "cancelled", "queue": queue},
+            {"all": 1, "state": "waiting", "queue": queue, "since": "1h"},
+        ],
         "causes": [{"queue": queue}, {"batch": batch}],
         "runs": [{"state": "lost"}, {"state": "done"}, {"queue": queue}, {"worker": filled.worker}],
         "archive": [
@@ -144,6 +153,8 @@ def _filters(route: str, filled: Filled) -> list[dict[str, object]]:
             {"batch": filled.batch_done},
             {"outcome": "cancelled"},
             {"outcome": "cancelled", "queue": queue, "within": "all"},
+            {"handler": "none.of.this.name", "queue": queue, "within": "all"},
+            {"payload": "user=0", "within": "all"},
             {"within": "all"},
         ],
         "search": [

@@ -73,8 +73,10 @@ def _read(chosen: dict[str, str], places: dict[str, ArchivedPlace | None]) -> di
 
 def _everything(chosen: dict[str, str]) -> Everything:
     """All jobs under the filter of the list, as an operation calls its parts; the usual time is said as well."""
+    if "payload" in chosen:
+        return Everything({}, "To restore all that match, drop payload; or select rows.")
     within = chosen.get("within") or ("all" if chosen.get("batch") else job_filters.USUALLY_WITHIN)
-    names = {"queue": "queue", "batch": "batch", "outcome": "outcome", "until": "before"}
+    names = {"queue": "queue", "batch": "batch", "outcome": "outcome", "handler": "handler", "until": "before"}
     fields = {names[name]: value for name, value in chosen.items() if name in names}
     return Everything({"state": ARCHIVED, **fields, **({} if within == "all" else {"since": within})})
 
@@ -94,6 +96,7 @@ def _words(chosen: dict[str, str], typed: Search | None) -> dict[str, object]:
         "all_times": urlencode({**chosen, "within": "all"}),
         "outcomes": job_filters.OUTCOMES,
         "queues": queues,
+        "more": bool({"handler", "payload"} & set(chosen)),
     }
 
 

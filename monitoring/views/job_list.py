@@ -14,6 +14,8 @@ from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.list_search import Search, asked, search
 from monitoring.views.page import show
+from queues.domain.operating import PENDING
+from queues.domain.states import JobState
 from queues.selectors import archived_jobs, batches, figures, job_lists, job_rows, job_totals
 from queues.selectors.job_walk import TooWide, moment
 
@@ -150,9 +152,9 @@ def _time(page: job_lists.JobPage, row: job_rows.JobRow, place: job_lists.Place)
 
 
 def _tabs(chosen: dict[str, str]) -> list[tuple[str, str]]:
-    """Each state with the rest of the filter."""
+    """Each state with the rest of the filter; what was not started before its parts."""
     rest = {name: value for name, value in chosen.items() if name != "state"}
-    return [(state, urlencode({**({"state": state} if state else {}), **rest})) for state in ["", *job_filters.STATES]]
+    return [(state, urlencode({**({"state": state} if state else {}), **rest})) for state in ["", PENDING, *JobState]]
 
 
 def _here(places: dict[str, job_lists.Place | None]) -> str:

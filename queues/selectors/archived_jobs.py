@@ -1,31 +1,46 @@
 """The archive page by page, latest end first, or by id within a batch; and what it and its queues keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import reduce
+from operator import or_
+from typing import Any, NamedTuple
 
-from django.db.models import TextField
+from django.db.models import JSONField, Q, TextField, Value
 from django.db.models.functions import Cast, Left
 
 from queues.domain.states import Priority
 from queues.models import ArchivedJob, Batch, Queue
+from queues.selectors.job_look import Look
 from queues.selectors.job_rows import SUMMARY
 from queues.selectors.job_sources import leaves_of
 from queues.selectors.job_walk import Parts, Walk, within_parts
+from queues.selectors.payload_search import holds
 
 PAGE_SIZE = 50
 COUNTED = 10_000
+# Jobs in which a handler or a payload is looked for at once, and by one page: no index leads to them.
+AT_ONCE = 2_000
+SEARCHED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedQuery:
-    """Which archived jobs are meant: all that match every given part. The times are about the end of a job."""
+    """Which archived jobs are meant: all that match every given part. The times are about the end of a job; `payload`
+    is a key and a value, as in a `JobQuery`."""
 
     batch: int | None = None
     queue: str = ""
     outcome: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    handler: str = ""
+    payload: tuple[str, str] | None = None
+
+    @property
+    def sifted(self) -> bool:
+        """Whether only reading each job tells whether it matches."""
+        return bool(self.handler or self.payload)
 
 
 class ArchivedPlace(NamedTuple):
@@ -54,11 +69,13 @@ class ArchivedRow:
 
 @dataclass(frozen=True, slots=True)
 class ArchivedPage:
-    """One page of the list."""
+    """One page of the list. `stopped`: the look ended before the page was full, when it had seen `looked` jobs."""
 
     rows: list[ArchivedRow]
     newer: ArchivedPlace | None
     older: ArchivedPlace | None
+    stopped: bool = False
+    looked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +103,16 @@ def archived_page(
     start = after or before
     step = -1 if walk.descending else 1
     at = None if start is None else (start.key, start.job + step)
-    found = [ArchivedPlace(key, job) for key, job in walk.rows((), at, size + 1)]
-    more, found = len(found) > size, found[:size]
-    end = found[-1] if more else None
-    begin = found[0] if found and start is not None else None
+    look = Look(size + 1)
+    found, last = _sifted(query, walk, at, look) if query.sifted else (walk.rows((), at, look.wanted), None)
+    places = [ArchivedPlace(*row[:2]) for row in found[:size]]
+    more = len(found) > size
+    end = places[-1] if more else last and ArchivedPlace(*last)
+    begin = places[0] if places and start is not None else None
     if after is not None:
-        found.reverse()
-        begin, end = end, found[-1] if found else start
-    return ArchivedPage(_rows([place.job for place in found]), begin, end)
+        places.reverse()
+        begin, end = end, places[-1] if places else start
+    return ArchivedPage(_rows([place.job for place in places]), begin, end, last is not None and not more, look.rows)
 
 
 def anything() -> bool:
@@ -101,9 +120,30 @@ def anything() -> bool:
     return ArchivedJob.objects.order_by("-pk").values_list("pk").first() is not None
 
 
-def archived_total(query: ArchivedQuery) -> int:
-    """How many match; counting ends after 10,000."""
-    return _parts(query).total((), COUNTED + 1)
+def _sifted(
+    query: ArchivedQuery, walk: Walk, at: tuple[int, int] | None, look: Look
+) -> tuple[list[tuple[Any, ...]], tuple[int, int] | None]:
+    """What is found by reading job after job, and where the look ended if that was not the end of the list."""
+    wanted = Q(handler=query.handler) if query.handler else Q()
+    if query.payload:
+        walk = replace(walk, parts=walk.parts.having(lambda rows: rows.annotate(held=Cast("payload", JSONField()))))
+        pieces = holds(*query.payload)
+        wanted &= reduce(or_, (Q(held__contains=Cast(Value(piece), JSONField())) for piece in pieces))
+    found: list[tuple[Any, ...]] = []
+    step = -1 if walk.descending else 1
+    while look.rows < SEARCHED and not look.late:
+        page, end = walk.sift(wanted, (), at, look.wanted - len(found), AT_ONCE)
+        found += page
+        look.rows += AT_ONCE
+        if end is None or len(found) >= look.wanted:
+            return found, None
+        at = (end[0], end[1] + step)
+    return found, end
+
+
+def archived_total(query: ArchivedQuery) -> int | None:
+    """How many match; counting ends after 10,000. None where only reading each job would tell."""
+    return None if query.sifted else _parts(query).total((), COUNTED + 1)
 
 
 def _walk(query: ArchivedQuery, *, backwards: bool) -> Walk:

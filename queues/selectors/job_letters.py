@@ -37,21 +37,16 @@ def letters(query: JobQuery, where: Source, start: Place | None, look: Look, now
 
 def _telling(query: JobQuery, walk: Walk, start: Place | None, look: Look, now: datetime) -> bool:
     """The same for those whose error has a text. No index leads to them: so many letters are searched after so many."""
-    text = error_text(query.error)
     at, step = _after(start, walk), 2 * look.wanted
     while look.jobs < LETTERS and not look.late:
-        ahead = walk.rows((), at, AT_ONCE, skip=AT_ONCE - 1)
-        near = walk.to_place(ahead[0][:2] if ahead else None)
-        telling = near.parts.having(lambda rows: rows.filter(text))
-        page = replace(near, parts=telling).rows(("handler",), at, step)
+        page, end = walk.sift(error_text(query.error), ("handler",), at, step, AT_ONCE)
         look.rows += AT_ONCE
         _open(query, page, look, now)
-        if len(look.found) >= look.wanted or (not ahead and len(page) < step):
+        if len(look.found) >= look.wanted or end is None:
             return False
         if len(page) < step:
             look.jobs += AT_ONCE
-        key, job = (page[-1] if len(page) == step else ahead[0])[:2]
-        look.last = Place(key, 0, job)
+        look.last = Place(end[0], 0, end[1])
         at = _after(look.last, walk)
     return True
 

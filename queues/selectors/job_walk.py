@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Field, QuerySet, Value
+from django.db.models import Field, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 
 from queues import store
@@ -117,6 +117,18 @@ class Walk:
             skip=skip,
         )
         return [(number(row[0]), *row[1:]) if self.key else (0, *row) for row in found]
+
+    def sift(
+        self, wanted: Q, columns: Sequence[str], start: tuple[int, int] | None, limit: int, most: int
+    ) -> tuple[list[tuple[Any, ...]], tuple[int, int] | None]:
+        """As `rows`, but only those that meet a condition of which no index tells, among the next `most` ones; and
+        where the look ended, None at the end of the walk. The server reads the others, not we."""
+        ahead = self.rows((), start, most, skip=most - 1)
+        near = self.to_place(ahead[0][:2] if ahead else None)
+        met = replace(near, parts=near.parts.having(lambda rows: rows.filter(wanted)))
+        page = met.rows(columns, start, limit)
+        last = page[-1] if len(page) == limit else ahead[0] if ahead else None
+        return page, last and (last[0], last[1])
 
     def from_place(self, start: tuple[int, int] | None) -> "Walk":
         """The rest of the walk, with the row at the place."""

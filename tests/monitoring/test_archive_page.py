@@ -1,8 +1,10 @@
 """The archive: found by number, batch, queue, outcome and time; what it keeps; and jobs brought back from it."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 from monitoring.acting import MOST_PICKED
 from queues.models import ArchivedJob, AuditEntry, DeadLetter, Job, Operation, Queue
+from queues.selectors import archived_jobs
 from queues.selectors.archived_jobs import ArchivedQuery, archived_page, archived_total
 from queues.services import operate
 from queues.services.archive import archive
@@ -83,6 +86,57 @@ def test_the_archive_is_searched_by_each_of_its_filters(operator: Client) -> Non
         assert set(listed(operator, f"/archive/?outcome={outcome}")) == expected
     job = min(everything)
     assert operator.get(f"/archive/?id={job}")["Location"] == f"/jobs/{job}/"
+
+
+def test_the_archive_is_searched_by_handler_and_payload(operator: Client) -> None:
+    first, second = world()
+    four = ArchivedJob.objects.filter(batch_id=first).order_by("pk")[4]
+    other = ArchivedJob.objects.get(batch_id=second)
+    ArchivedJob.objects.filter(pk=other.pk).update(handler="shop.send")
+    assert listed(operator, "/archive/?handler=shop.send") == [other.pk]
+    assert listed(operator, "/archive/?payload=n%3D4") == [four.pk]
+    assert listed(operator, f"/archive/?payload=n%3D4&batch={first}") == [four.pk]
+    assert set(listed(operator, "/archive/?payload=n%3D0")) == {four.pk - 4, other.pk}
+    assert listed(operator, "/archive/?payload=n%3D0&handler=shop.send") == [other.pk]
+    assert listed(operator, "/archive/?payload=n%3D0&until=2001-01-01&within=all") == []
+    typed = operator.get("/archive/?q=handler:shop.send+n%3D0+outcome:succeeded")["Location"]
+    assert typed == "/archive/?outcome=succeeded&handler=shop.send&payload=n%3D0"
+    shown = page(operator, typed)
+    assert 'value="outcome:succeeded handler:shop.send n=0"' in shown
+    assert 'name="payload" value="n=0"' in shown and '<details class="more-filters" open>' in shown
+    # What an operation knows can be restored at once; the page says what it does not.
+    assert "To restore all that match, drop payload" in shown
+    all_of_it = page(operator, "/archive/?handler=shop.send&outcome=succeeded")
+    assert 'name="handler" value="shop.send"' in all_of_it.split('id="archived"')[1]
+    asked = page(operator, "/operations/new/unarchive/?all=1&state=archived&handler=shop.send&since=7d")
+    assert "Restore 1 archived job of handler shop.send" in asked
+    assert "Payload: write key=value" in page(operator, "/archive/?payload=oops")
+
+
+def test_a_rare_payload_is_looked_for_in_bounded_steps(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran_batch(succeed=20)
+    archive()
+    monkeypatch.setattr(archived_jobs, "AT_ONCE", 3)
+    monkeypatch.setattr(archived_jobs, "SEARCHED", 6)
+    wanted = ArchivedJob.objects.order_by("finished_at", "pk")[1].pk
+    number = json.loads(ArchivedJob.objects.get(pk=wanted).payload)["n"]
+    query, place, pages = ArchivedQuery(payload=("n", str(number))), None, []
+    while True:
+        found = archived_page(query, before=place)
+        pages.append(found)
+        assert found.looked <= 6
+        if found.older is None:
+            break
+        place = found.older
+    assert [row.id for found in pages for row in found.rows] == [wanted]
+    assert [found.stopped for found in pages] == [True, True, True, False]
+    back = archived_page(query, after=pages[-1].newer)
+    assert (back.rows, back.stopped) == ([], True)
+    assert archived_total(query) is None
+    shown = page(operator, f"/archive/?payload=n%3D{number}")
+    assert "None among the 6 jobs that were looked at so far" in shown
+    further = unescape(re.findall(r'href="(\?[^"]*)">Look further', shown)[0])
+    assert "None among the 6" in page(operator, f"/archive/{further}")
 
 
 def test_the_time_of_the_search_is_bounded_and_says_so(operator: Client) -> None:

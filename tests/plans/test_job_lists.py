@@ -150,7 +150,8 @@ def test_the_archive_is_walked_by_queue_and_end(world: World, monkeypatch: pytes
         )
         cursor.execute("ANALYZE queues_archivedjob")
     table = "queues_archivedjob_p80"
-    for query in (ArchivedQuery(), ArchivedQuery(queue="queue-3"), ArchivedQuery(batch=7)):
+    sifted = (ArchivedQuery(payload=("n", "1"), queue="queue-3"), ArchivedQuery(handler="no.such"))
+    for query in (ArchivedQuery(), ArchivedQuery(queue="queue-3"), ArchivedQuery(batch=7), *sifted):
         for plan in plans(lambda query=query: archived_jobs.archived_page(query), monkeypatch):  # type: ignore[misc]
             assert "" not in plan.indexes(table)
             assert plan.pages < 5_000
