@@ -40,13 +40,29 @@ def offered(state: str) -> list[Offer]:
     """The actions with jobs in a state; for "", any state, those that everybody looks for."""
     states = sorted(UNSTARTED) if state == PENDING else [JobState(state)] if state else []
     offers = []
-    for action, (verb, icon) in WORDS.items():
+    for action in WORDS:
         if not state and action not in EXPECTED:
             continue
         why = next((why for one in states if (why := why_not(action, one))), "")
         if not why or action in EXPECTED:
-            offers.append(Offer(action.value, verb, icon, why, bool(DEEDS[action].option)))
+            offers.append(_offer(action, why))
     return offers
+
+
+def explained(state: JobState, *, archived: bool) -> list[Offer]:
+    """Every action with one job, and why it is not possible where it is not."""
+    if archived:
+        # Brought back from there by a page of its own.
+        why = "it is in the archive: restore it first"
+        return [_offer(action, "" if action is Action.RESTORE else why) for action in WORDS]
+    reasons = {action: why_not(action, state) for action in WORDS}
+    if reasons[Action.RESTORE]:
+        reasons[Action.RESTORE] = "it is not in the trash"
+    return [_offer(action, why) for action, why in reasons.items()]
+
+
+def _offer(action: Action, why: str) -> Offer:
+    return Offer(action.value, *WORDS[action], why, bool(DEEDS[action].option))
 
 
 @dataclass(frozen=True, slots=True)

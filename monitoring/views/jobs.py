@@ -8,7 +8,7 @@ from django.shortcuts import resolve_url
 from django.views.decorators.http import require_safe
 
 from monitoring import job_filters, limits
-from monitoring.job_offers import offered
+from monitoring.job_offers import explained
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.tries import tries
@@ -44,7 +44,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
         "payload": job_detail.payload(job_id),
         "result": result[0] if result else None,
         "result_until": result[1] if result else None,
-        "deeds": offered(found.state),
+        "deeds": explained(found.state, archived=found.archived),
         "same_cause": _same_cause(letter),
         **_neighbours(request),
     }

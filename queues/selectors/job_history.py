@@ -1,10 +1,12 @@
 """What happened to one job, in order: from what is recorded, and nothing that is not."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from uuid import UUID
 
-from queues.domain.states import JobState
+from queues.domain.states import AttemptKind, JobState
 from queues.models import AuditEntry, Operation, OperationItem
 from queues.selectors.job_detail import JobDetail, JobRun
 from queues.selectors.jobs import AttemptRow
@@ -50,10 +52,10 @@ def deeds(job_id: int) -> list[Deed]:
     items = OperationItem.objects.filter(operation__in=recent, job_id=job_id).exclude(outcome="")
     rows = items.values_list("operation__created_at", "outcome", "operation__actor", "operation__reason")
     found = [Deed(*row) for row in rows]
-    entries = AuditEntry.objects.order_by("-at", "-id").values_list("at", "action", "target", "actor", "reason")
-    for at, action, target, actor, reason in entries[:ENTRIES_LOOKED_AT]:
-        if action == "restore jobs" and target == f"job {job_id}":
-            found.append(Deed(at, "restored from the archive", actor, reason))
+    newest = AuditEntry.objects.order_by("-at", "-id").values("pk")[:ENTRIES_LOOKED_AT]
+    entries = AuditEntry.objects.filter(pk__in=newest, action="restore jobs", target=f"job {job_id}")
+    for at, actor, reason in entries.values_list("at", "actor", "reason"):
+        found.append(Deed(at, "restored from the archive", actor, reason))
     return sorted(found, key=lambda deed: deed.at)
 
 
@@ -64,8 +66,7 @@ def history(
     events = [Event("enqueued", job.created_at, "enqueued")] if job.created_at else []
     events += _tries(job, runs, attempts)
     events += [Event("deed", deed.at, _in_words(deed)) for deed in done]
-    if died_at is not None:
-        events.append(Event("dead", died_at, "dead: it waits for a person"))
+    events += _deaths(job, attempts, done, died_at)
     events += _end(job)
     events.sort(key=lambda event: event.at)
     return _with_waits(events)
@@ -126,6 +127,29 @@ def _ran(job: JobDetail, run: JobRun, last: bool) -> Event:
 def _known(name: str, worker: UUID) -> UUID | None:
     """A worker whose row was purged has no page."""
     return worker if name else None
+
+
+def _deaths(job: JobDetail, attempts: list[AttemptRow], done: list[Deed], died_at: datetime | None) -> Iterator[Event]:
+    """When it died: its letter tells of the last time, while it waits; of times before, that it had no try left, and
+    that a person did something with it before its next one."""
+    if died_at is not None:
+        yield Event("dead", died_at, "dead: it waits for a person")
+    tried = sorted(attempts, key=lambda attempt: attempt.finished_at)
+    # The failures of a job count from its last retry, the numbers of its tries from its birth.
+    restart, since = tried[-1].number - job.failures if tried else 0, 0
+    for attempt, following in zip_longest(tried, tried[1:]):
+        since += 1
+        until = following.finished_at if following else datetime.max.replace(tzinfo=UTC)
+        after = [deed.what for deed in done if attempt.finished_at <= deed.at < until]
+        if not after:
+            continue
+        exhausted = attempt.kind == AttemptKind.REJECTED or since >= job.max_attempts
+        afresh = attempt.number == restart and after[0] == "retried" and "cancelled" not in after
+        died = after[0] != "cancelled" and (exhausted or afresh)
+        if died and (following is not None or died_at is None):
+            yield Event("dead", attempt.finished_at, "dead: it waited for a person")
+        if died or {"cancelled", "retried"} <= set(after):
+            since = 0
 
 
 def _end(job: JobDetail) -> list[Event]:

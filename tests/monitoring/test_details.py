@@ -69,6 +69,40 @@ def test_waiting_and_backing_off_are_told_apart_and_the_same_error_is_named(oper
     assert "took " in shown
 
 
+def test_a_death_is_told_also_after_somebody_has_retried_it(operator: Client) -> None:
+    make_queue(max_attempts=2, backoff_base=0, jitter=0)
+    enqueue_batch("tested.do", [{"fail": 1}])
+    drain()
+    drain()
+    job = DeadLetter.objects.get().pk
+    for died in (1, 2):
+        operate.start(action="retry", selection={"job_ids": [job]}, actor="ann", source="page")
+        shown = page(operator, f"/jobs/{job}/")
+        assert (shown.count("dead: it waited for a person"), "dead: it waits" in shown) == (died, False)
+        assert _order(shown, "try 2 failed", "dead: it waited", "retried by ann")
+        drain()
+        assert page(operator, f"/jobs/{job}/").count("dead: it waited") == died
+        drain()
+        shown = page(operator, f"/jobs/{job}/")
+        assert (shown.count("dead: it waited"), shown.count("dead: it waits")) == (died, 1)
+    operate.start(action="delete", selection={"job_ids": [job]}, actor="ann", source="page")
+    assert page(operator, f"/jobs/{job}/").count("dead: it waited") == 3
+
+
+def test_what_was_cancelled_or_pulled_forward_has_not_died(operator: Client) -> None:
+    make_queue(max_attempts=3, backoff_base=600, jitter=0)
+    enqueue_batch("tested.do", [{"fail": 1}])
+    drain()
+    job = Job.objects.get().pk
+    operate.start(action="retry", selection={"job_ids": [job]}, actor="ann", source="page")
+    drain()
+    for action in ("cancel", "retry"):
+        operate.start(action=action, selection={"job_ids": [job]}, actor="ann", source="page")
+    shown = page(operator, f"/jobs/{job}/")
+    assert _order(shown, "try 1 failed", "retried by ann", "try 2 failed", "cancelled by ann")
+    assert "dead: it waited" not in shown
+
+
 def test_what_can_be_said_of_a_job_that_is_gone(operator: Client) -> None:
     assert gone(5) == "no job 5: there are no jobs yet"
     make_queue(max_attempts=1)

@@ -172,6 +172,7 @@ def test_an_archived_job_is_at_the_same_address(operator: Client) -> None:
     assert "ran, and succeeded" in shown
     assert "moved to the archive" in shown
     assert f"/archive/restore/?job={job}" in shown
+    assert shown.count("not possible: it is in the archive: restore it first") == 5
     assert '"n"' in unescape(page(operator, f"/jobs/{job}/"))
     restore(job_ids=[job], actor="maria", source="api", reason="again")
     assert "restored from the archive by maria: again" in page(operator, f"/jobs/{job}/")
@@ -214,7 +215,8 @@ def test_what_is_not_possible_says_why(operator: Client, state: JobState, possib
     shown = page(operator, f"/jobs/{job}/")
     for action in ("retry", "cancel", "delete", "restore", "priority", "queue"):
         assert (f'id="{action}"' in shown) is (action in possible), action
-    assert shown.count("not possible: ") == 3 - len(possible & {"retry", "cancel", "delete"})
+    assert shown.count("not possible: ") == 6 - len(possible)
+    assert ("not possible: it is not in the trash" in shown) is True
 
 
 def test_a_waiting_job_is_cancelled_and_a_selection_says_what_is_left_out(operator: Client) -> None:
