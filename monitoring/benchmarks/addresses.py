@@ -179,6 +179,7 @@ def _panels(filled: Filled) -> Iterator[Address]:
         "worker": filled.worker,
         "operation": str(_operation()),
         "cause": urlencode({"cause": filled.cause}),
+        "job": str(filled.job_dead),
     }
     for name, panel in sorted(panels.PANELS.items()):
         # All other kinds are filters, of which the empty one asks for the most.

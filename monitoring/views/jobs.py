@@ -1,25 +1,16 @@
-"""One job with its history, payload, result and errors."""
+"""One job: its live panels, its payload and its result."""
 
-from datetime import datetime
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.views.decorators.http import require_safe
 
-from monitoring import job_filters, limits
-from monitoring.job_offers import explained
+from monitoring import job_filters, job_page, limits
 from monitoring.permissions import viewer_required
 from monitoring.snapshot import Snapshot
-from monitoring.tries import tries
 from monitoring.views.page import show
-from queues.selectors import (
-    dead_letters,
-    job_detail,
-    job_history,
-    job_lists,
-    jobs,
-)
+from queues.selectors import job_detail, job_lists, jobs
 from queues.selectors.gone import gone
 from queues.selectors.job_walk import TooWide
 
@@ -28,27 +19,21 @@ from queues.selectors.job_walk import TooWide
 @viewer_required
 def job(request: HttpRequest, job_id: int) -> HttpResponse:
     """One job, hot or archived."""
-    found = job_detail.job(job_id)
+    snapshot = Snapshot()
+    found = job_page.found(snapshot, job_id)
     if found is None:
         raise Http404(limits.attempt(lambda: gone(job_id)) or f"there is no job {job_id}")
-    letter = dead_letters.dead_letter(job_id)
-    attempts = jobs.attempts(job_id)
     result = job_detail.result(job_id)
     context = {
         "nav": "jobs",
         "job": found,
-        "letter": letter,
-        "attempts": attempts,
-        "tries": tries(attempts),
-        "events": _events(found, attempts, letter.died_at if letter else None),
         "payload": job_detail.payload(job_id),
         "result": result[0] if result else None,
         "result_until": result[1] if result else None,
-        "deeds": explained(found.state, archived=found.archived),
-        "same_cause": _same_cause(letter),
         **_neighbours(request),
     }
-    return show(request, "monitoring/job.html", [], context, snapshot=Snapshot())
+    live = [(name, str(job_id)) for name in job_page.NAMES]
+    return show(request, "monitoring/job.html", live, context, snapshot=snapshot)
 
 
 @require_safe
@@ -71,22 +56,6 @@ def _file(job_id: int, kind: str, found: jobs.Payload | None) -> HttpResponse:
         raise Http404(f"job {job_id} was purged, never was, or keeps nothing of this")
     headers = {"Content-Disposition": f'attachment; filename="job-{job_id}{kind}.json"'}
     return HttpResponse(found.text, content_type="application/json", headers=headers)
-
-
-def _events(
-    found: job_detail.JobDetail, attempts: list[jobs.AttemptRow], died_at: datetime | None
-) -> list[job_history.Event]:
-    deeds = limits.attempt(lambda: job_history.deeds(found.id)) or []
-    moved_at = deeds[0].at if deeds else None
-    runs = limits.attempt(lambda: job_detail.runs(found, moved_at=moved_at)) or []
-    return job_history.history(found, runs, attempts, deeds, died_at)
-
-
-def _same_cause(letter: dead_letters.DeadLetterRow | None) -> int | None:
-    if letter is None or not letter.fingerprint:
-        return None
-    same = dead_letters.DeadLetterQuery(fingerprint=letter.fingerprint)
-    return limits.attempt(lambda: dead_letters.dead_letter_count(same, 10_000))
 
 
 def _neighbours(request: HttpRequest) -> dict[str, str]:

@@ -161,6 +161,13 @@
     if (event.target === dialog) dialog.close();
     if (event.target.closest("#theme")) nextTheme();
     if (event.target.closest("#zone")) nextZone();
+    // A link within a live panel knows nothing of the page: what it asks leads back here, also to this place in a list.
+    const asks = event.target.closest("a[data-back]");
+    if (asks) {
+      const to = new URL(asks.href);
+      to.searchParams.set("next", location.pathname + location.search);
+      asks.href = to;
+    }
     event.target.closest("[data-close]")?.closest("[data-toast]").remove();
     const filling = event.target.closest("a[data-fill]");
     if (filling) fill(event, filling.dataset);

@@ -10,6 +10,9 @@ from tests.monitoring.test_pages import HOSTILE
 from tests.monitoring.worlds import waiting_batch
 from tests.queues.working import drain, make_queue
 
+# A reading every other second, and time for a machine that does other things as well.
+SOON = 10_000
+
 
 def world() -> list[str]:
     """Jobs hot, dead and archived; the addresses of all pages about them."""
@@ -79,6 +82,38 @@ def test_the_keys_lead_from_job_to_job(visit: Come) -> None:
     expect(page.locator("h1")).to_have_text(f"Job {second}")
     page.keyboard.press("[")
     expect(page.locator("h1")).to_have_text(f"Job {first}")
+    assert window.complaints == []
+
+
+def test_the_page_of_a_job_changes_by_itself(visit: Come) -> None:
+    make_queue()
+    job = Job.objects.get(batch=enqueue_batch("tested.do", [{"n": 1}])).pk
+    window = visit()
+    page = window.open(f"/jobs/{job}/")
+    window.live()
+    expect(page.locator(".head-state")).to_have_text("waiting")
+    expect(page.locator("#cancel")).to_be_visible()
+    page.evaluate("window.payload = document.querySelector('pre.json')")
+    drain()
+    expect(page.locator(".head-state")).to_have_text("succeeded", timeout=SOON)
+    expect(page.locator(".events")).to_contain_text("ran, and succeeded", timeout=SOON)
+    expect(page.locator("#cancel")).to_have_count(0)
+    expect(page.locator("#panel-job-about")).to_contain_text("not possible: it has succeeded", timeout=SOON)
+    assert page.evaluate("window.payload.isConnected")
+    assert window.complaints == []
+
+
+def test_a_deed_on_the_page_of_a_job_leads_back_to_its_place_in_the_list(visit: Come) -> None:
+    waiting_batch(3)
+    window = visit()
+    page = window.open("/jobs/?state=waiting")
+    page.locator("[data-open]").nth(1).click()
+    expect(page.locator("h1")).to_contain_text("Job")
+    here = page.url
+    page.click("#cancel")
+    page.click("#confirm")
+    expect(page.locator(".head-state")).to_have_text("cancelled")
+    assert page.url == here
     assert window.complaints == []
 
 

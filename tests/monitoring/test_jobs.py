@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,7 +12,8 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from monitoring import job_filters
+from monitoring import job_filters, job_page, panels
+from monitoring.snapshot import Snapshot
 from queues.domain.states import JobState
 from queues.models import Attempt, AuditEntry, Chunk, DeadLetter, Job, JobResult, Queue
 from queues.selectors import job_totals
@@ -270,6 +272,27 @@ def test_all_of_a_filter_can_be_meant_where_an_operation_understands_it(operator
         shown = page(operator, url)
         assert "data-everything" not in shown
         assert why in shown
+
+
+def test_the_panels_of_a_job_share_one_reading(operator: Client, django_assert_max_num_queries: Any) -> None:
+    ran_batch(die=1)
+    job = DeadLetter.objects.get().pk
+    snapshot = Snapshot()
+    wanted = [panels.topic(name, str(job), True) for name in job_page.NAMES]
+    with django_assert_max_num_queries(30):
+        shown = [panels.render(one, snapshot, pushed=True) for one in wanted]
+    head, error, history, tried, about = shown
+    assert f'href="/operations/new/retry/?job={job}&amp;next=/jobs/{job}/"' in head
+    assert "asked to die: 0" in error and "1 with this cause" in error
+    assert "dead: it waits for a person" in history and '<span class="try-number">1</span>' in tried
+    assert "not possible: it is a dead letter" in about
+    looking = panels.render(panels.topic("job-head", str(job), False), snapshot)
+    assert "/operations/new/" not in looking and "dead" in looking
+    operate.start(action="delete", selection={"job_ids": [job]}, actor="ann", source="api")
+    gone = [panels.render(one, Snapshot(), pushed=True) for one in wanted]
+    assert "message" not in gone[1] and "deleted by ann" in gone[2] and 'id="restore"' in gone[0]
+    for subject in ("", "x", "1 2", "999999999"):
+        assert operator.get("/panels/job-head/", {"subject": subject}).status_code == 404
 
 
 def test_what_was_not_started_is_a_list_with_its_deeds(operator: Client) -> None:

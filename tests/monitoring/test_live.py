@@ -179,6 +179,7 @@ def test_what_is_pushed_to_many_holds_nothing_of_one(person: Callable[[str], Use
         "worker": str(a_worker().pk),
         "rows": str(batch.pk),
         "cause": f"cause={DeadLetter.objects.filter(batch=batch)[0].fingerprint}",
+        "job": str(DeadLetter.objects.earliest("pk").pk),
     }
     for name, panel in panels.PANELS.items():
         # All other kinds are filters, of which the empty one is the widest.
