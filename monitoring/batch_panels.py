@@ -75,7 +75,7 @@ def deeds(line: BatchLine, gone: Deleted | None) -> list[Deed]:
     why_not = "it is in the trash: restore it first" if gone.restorable else "it is being deleted"
     rest = [replace(deed, why_not=why_not) for deed in _deeds(line) if deed.name != "delete"]
     # Once more, and it is deleted at once.
-    again = Deed("delete", "trash", "Delete", "" if gone.restorable else why_not, dangerous=True)
+    again = Deed("delete", "trash", "Delete for good", "" if gone.restorable else why_not, dangerous=True)
     return [*rest, again, Deed("restore", "undo", "Restore", "" if gone.restorable else "part of it is gone")]
 
 

@@ -10,7 +10,9 @@ from monitoring.job_offers import explained
 from monitoring.panels import Ask, Context, Gone, Panel
 from monitoring.snapshot import Snapshot
 from monitoring.tries import tries
+from queues.domain.states import JobState
 from queues.selectors import dead_letters, job_detail, job_history, jobs
+from queues.services import standstill
 
 # Letters of a cause that are counted.
 SAME_COUNTED = 10_000
@@ -48,8 +50,11 @@ def job_tries(ask: Ask) -> Context:
 
 def job_about(ask: Ask) -> Context:
     """Where it belongs, and why what cannot be done cannot."""
-    job = _job(ask)
-    return {"job": job, "deeds": explained(job.state, archived=job.archived)}
+    job, snapshot = _job(ask), ask.snapshot
+    waits = None
+    if job.state is JobState.WAITING:
+        waits = snapshot.once(("standing", job.queue), lambda: standstill.explain(name=job.queue, now=snapshot.now))
+    return {"job": job, "waits": waits, "deeds": explained(job.state, archived=job.archived)}
 
 
 def _job(ask: Ask) -> job_detail.JobDetail:

@@ -164,7 +164,7 @@ def _changes(snapshot: Snapshot, figures: Standing, notes: Notes) -> dict[str, s
     tried = before.succeeded + before.retried + before.dead
     found = {}
     if tried:
-        found["rate"] = _signed((series.succeeded + series.retried + series.dead) / tried * 100 - 100, " %")
+        found["rate"] = _signed((series.succeeded + series.retried + series.dead) / tried * 100 - 100, " % in 15 min")
     if before.success_rate is not None and series.success_rate is not None:
         found["success"] = _signed((series.success_rate - before.success_rate) * 100, " points", places=2)
     then, first = notes[0]

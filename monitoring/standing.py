@@ -25,6 +25,7 @@ class HandOver:
     pending: int
     age: timedelta | None
     failing: list[str]
+    paused: int
 
 
 def oldest(snapshot: Snapshot) -> Oldest | None:
@@ -40,10 +41,13 @@ def hand_over(snapshot: Snapshot) -> HandOver:
     """Of all queues."""
     found = snapshot.once("hand_overs", handover.hand_overs)
     names = {line.figures.id: line.figures.name for line in snapshot.queues}
-    since = min((one.since for one in found.values() if one.since), default=None)
+    # What a paused queue holds back is told to nobody on purpose.
+    paused = {line.figures.id for line in snapshot.queues if line.figures.pause}
+    since = min((one.since for key, one in found.items() if one.since and key not in paused), default=None)
     failing = sorted(names.get(key, str(key)) for key, one in found.items() if one.failures)
     age = max(timedelta(), snapshot.now - since) if since else None
-    return HandOver(sum(one.pending for one in found.values()), age, failing)
+    held = sum(one.pending for key, one in found.items() if key in paused)
+    return HandOver(sum(one.pending for one in found.values()), age, failing, held)
 
 
 def health(snapshot: Snapshot) -> worker_health.Health:

@@ -34,6 +34,7 @@ SHAPES = {
     "open": "dot",
     "pending": "clock",
     "paused": "pause",
+    "queue-paused": "pause",
     "active": "dot",
     "healthy": "check",
     "silent": "silent",
@@ -45,7 +46,7 @@ SHAPES = {
     "released": "left",
 }
 # States whose name is not the word for them.
-WORDS = {"staged": "waits for a stage"}
+WORDS = {"staged": "waits for a stage", "queue-paused": "queue paused"}
 DASH = "–"
 
 

@@ -127,7 +127,9 @@ def tell(request: HttpRequest, operation: Any, past: str, said: str = "") -> Non
     if past == "deleted" and (operation.changed or running):
         tags += " undo"
     if running:
-        text = f"{operation.total:,} {'is' if operation.total == 1 else 'are'} being {past} in the background."
+        many = operation.total != 1
+        things = ("batches" if many else "batch") if operation.action in set(BatchAction) else "jobs" if many else "job"
+        text = f"{operation.total:,} {things} {'are' if many else 'is'} being {past} in the background."
         messages.success(request, text, extra_tags=tags)
         return
     if operation.action in {*BatchAction, Action.UNARCHIVE}:

@@ -95,7 +95,7 @@ DEEDS: dict[Action, Deed] = {
 }  # fmt: skip
 
 # Jobs of a leased chunk cannot be touched; the operation comes back to them.
-RUNNING = "running now: tried again when its run has ended"
+RUNNING = "running now: possible when its run has ended"
 GONE = "not there any more"
 DIED_LATER = "it has died again since it was asked for"
 STOPPING = "its batch is stopping"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Now
 
 from queues.domain.rates import success_rate
 from queues.domain.states import BatchState, ChunkState, HeldWhy
@@ -38,21 +39,22 @@ class BatchRow:
     finished_at: datetime | None
     paused_at: datetime | None
     staged: bool
+    queue_paused: bool
 
     @property
     def standing(self) -> str:
-        """In a word: its state, or what keeps a batch that has not ended from running."""
-        if self.state is not BatchState.RUNNING:
-            return self.state
-        if self.stop_reason:
-            return "stopping"
-        if self.paused_at is not None:
-            return "paused"
-        if self.sealed_at is None:
-            return "open"
-        if self.staged:
-            return "staged"
-        return "running" if self.started_at is not None else "pending" if self.queued_at is None else "waiting"
+        """In a word: its state, or what keeps a batch that has not ended from running; the first that holds."""
+        kept = (
+            (self.state is not BatchState.RUNNING, self.state.value),
+            (bool(self.stop_reason), "stopping"),
+            (self.paused_at is not None, "paused"),
+            (self.sealed_at is None, "open"),
+            (self.staged, "staged"),
+            (self.queue_paused, "queue-paused"),
+            (self.started_at is not None, "running"),
+            (self.queued_at is None, "pending"),
+        )
+        return next((word for holds, word in kept if holds), "waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class BatchCounts:
         return self.total - self.unended
 
 
+_PAUSED = Q(queue__paused_at__isnull=False) & (Q(queue__paused_until=None) | Q(queue__paused_until__gt=Now()))
 # What goes on before a batch.
 BEFORE_IT = BatchLink.objects.filter(after=OuterRef("pk"), before__state=BatchState.RUNNING)
 _ROW = [field.name for field in fields(BatchRow)]
@@ -192,7 +195,9 @@ def _chunk_counts(ids: Collection[int]) -> dict[int, BatchCounts]:
 def read_rows(found: QuerySet[Batch]) -> list[BatchRow]:
     """The rows of a query, in its order."""
     names = ["queue_name" if name == "queue" else name for name in _ROW]
-    told = found.annotate(queue_name=F("queue__name"), staged=Exists(BEFORE_IT))
+    # A condition may be unknown, where a time is; here it is true or not.
+    paused = Case(When(_PAUSED, then=Value(True)), default=Value(False), output_field=BooleanField())
+    told = found.annotate(queue_name=F("queue__name"), staged=Exists(BEFORE_IT), queue_paused=paused)
     values: Iterable[tuple[Any, ...]] = told.values_list(*names)
     return [_row(dict(zip(_ROW, value, strict=True))) for value in values]
 

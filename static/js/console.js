@@ -27,7 +27,8 @@
     const seconds = (Date.now() - moment) / 1000;
     const past = Math.abs(seconds);
     const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => past >= each) ?? [1, "s"];
-    const text = `${Math.floor(past / size)} ${unit}`;
+    // What is to come is not told to be sooner than it is.
+    const text = `${(seconds >= 0 ? Math.floor : Math.ceil)(past / size)} ${unit}`;
     if (past < 2) return "just now";
     return seconds >= 0 ? `${text} ago` : `in ${text}`;
   }

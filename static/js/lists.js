@@ -78,7 +78,7 @@
     $("#announce").textContent = text;
   }
   // Of the page's own thing, where it is about one; a row or a selection comes first.
-  const ofPage = (name) => $(`main :is(.page-head, .action-bar) [data-deed="${name}"]`);
+  const ofPage = (name) => all(`main [data-deed="${name}"]`).find((one) => !one.closest("[data-list], .list-bar"));
   function deed(name) {
     const picked = everything?.checked || boxes().some((box) => box.checked);
     const row = current();

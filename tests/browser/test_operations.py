@@ -86,7 +86,7 @@ def test_the_pages_are_accessible_and_fit_a_phone(visit: Come) -> None:
     page.select_option('select[name="to"]', "high")
     page.fill('input[name="typed"]', "2000")
     page.click("#confirm")
-    expect(page.locator(".toast")).to_contain_text("2,000 are being changed in the background.")
+    expect(page.locator(".toast")).to_contain_text("2,000 jobs are being changed in the background.")
     page.click(".toast a")
     expect(page.locator(".panel-operation-progress")).to_contain_text("0 of 2,000")
     page.click("text=Stop")

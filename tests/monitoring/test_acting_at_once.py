@@ -111,7 +111,7 @@ def test_undo_is_in_the_first_notice_and_works_in_the_middle(operator: Client, m
     operator.post(url, form_of(shown(operator, url)))
     operation = Operation.objects.get()
     notice = shown(operator, "/dead-letters/")
-    assert "10 are being deleted in the background." in notice
+    assert "10 jobs are being deleted in the background." in notice
     assert f'action="/operations/{operation.pk}/undo/"' in notice
     assert operate.advance(operation_id=operation.pk)
     assert (DeadLetter.objects.count(), TrashedJob.objects.count()) == (6, 4)
@@ -241,7 +241,7 @@ def test_what_makes_no_sense_changes_nothing(operator: Client) -> None:
         answer = operator.post("/batches/selected/pause/", given, follow=True)
         assert said in answer.content.decode()
     asked = operator.get("/batches/selected/pause/", {"batch": batch.pk}).content.decode()
-    assert "There is nothing left to do" in asked
+    assert "Nothing of this is possible" in asked
     assert Operation.objects.count() == 0
 
 

@@ -10,6 +10,7 @@ from queues.models import Batch
 from queues.selectors import batches
 from queues.services.batch_pause import pause_batch
 from queues.services.enqueue import enqueue_batch, seal
+from queues.services.pause import pause_queue, resume_queue
 from tests.monitoring.worlds import waiting_batch
 from tests.queues.working import drain, make_queue
 
@@ -46,6 +47,9 @@ def test_what_holds_a_batch_is_named() -> None:
     assert standing(open_) == "waiting"
     after = announced(enqueue_batch("tested.do", [1], after=[open_]))
     assert standing(after) == "staged"
+    pause_queue(name="tested", actor="ann", source="api")
+    assert (standing(open_), standing(after)) == ("queue-paused", "staged")
+    resume_queue(name="tested", actor="ann", source="api")
     pause_batch(batch_id=after.pk, actor="ann", source="test", reason="")
     assert standing(after) == "paused"
     Batch.objects.filter(pk=open_.pk).update(stop_reason="cancelled")
