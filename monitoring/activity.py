@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from monitoring import filters, job_filters, limits, panels
 from monitoring.panels import NEWS, Ask, Context, Panel
 from monitoring.query_text import Language, Qualifier
 from monitoring.texts import cell
+from queues.domain.states import Priority
 from queues.selectors import activity, clock, timeline
 
 KNOWN = ("actor", "action", "source", "target", "since", "until")
@@ -29,6 +31,9 @@ _SORTED = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 COLUMNS = ("at", "actor", "source", "action", "target", "reason", "outcome")
 UUID_TEXT = re.compile(r"\(([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\)\Z", re.ASCII)
 NUMBERED = re.compile(r"(batch|job|operation) (\d{1,18})\b", re.ASCII)
+ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# What an entry holds as a number and people say by name.
+PRIORITIES = ("priority", "default_priority")
 QUEUE_DEEDS = ("pause queue", "resume queue", "change queue", "create queue")
 
 
@@ -88,24 +93,30 @@ def link(entry: activity.Entry) -> str:
     return _address("queue", target.removeprefix("queue ")) if target.startswith("queue ") else ""
 
 
-def operation_link(entry: activity.Entry) -> str:
-    """The address of the operation that an entry began."""
-    number = entry.outcome.get("operation")
-    return _address("operation", number) if isinstance(number, int) else ""
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A part of what came of a change: a name and a value, which may be a time, `at`, or lead somewhere."""
+
+    name: str
+    value: str
+    link: str = ""
+    at: datetime | None = None
 
 
-def outcome(entry: activity.Entry) -> list[tuple[str, str]]:
-    """What came of it, as names and values; a changed policy as `field: from -> to`."""
-    found: list[tuple[str, str]] = []
+def outcome(entry: activity.Entry) -> list[Fact]:
+    """What came of it; a changed policy as `field: from -> to`."""
+    found: list[Fact] = []
     for name, value in entry.outcome.items():
         if name == "changed" and isinstance(value, Mapping):
-            found += [(str(field), _change(change)) for field, change in value.items()]
+            found += [Fact(str(field), _change(str(field), change)) for field, change in value.items()]
         elif name == "outcomes" and isinstance(value, Mapping):
-            found += [(str(word), json.dumps(count)) for word, count in value.items()]
-        elif name == "until" and moment(str(value)):
-            found.append((name, f"{moment(str(value)):%Y-%m-%d %H:%M} UTC"))
-        elif value is not None:
-            found.append((name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+            found += [Fact(str(word), json.dumps(count)) for word, count in value.items()]
+        elif name == "bulk":
+            found.append(Fact("of operation", _words(name, value), link=_operation(value)))
+        elif name == "operation" and value != entry.outcome.get("bulk"):
+            found.append(Fact(name, _words(name, value), link=_operation(value)))
+        elif name != "operation" and value is not None:
+            found.append(Fact(name, _words(name, value), at=_time(value)))
     return found
 
 
@@ -146,11 +157,32 @@ def _address(name: str, argument: object) -> str:
         return ""
 
 
-def _change(change: object) -> str:
+def _operation(number: object) -> str:
+    return _address("operation", number) if isinstance(number, int) else ""
+
+
+def _time(value: object) -> datetime | None:
+    """The time that services write into an entry; None for any other text, also one that only looks like one."""
+    return moment(value) if isinstance(value, str) and ISO_TIME.fullmatch(value) else None
+
+
+def _words(name: str, value: object) -> str:
+    if name in PRIORITIES and isinstance(value, int) and value in list(Priority):
+        return Priority(value).label
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _change(name: str, change: object) -> str:
     if isinstance(change, list) and len(change) == 2:
-        old, new = (json.dumps(part, ensure_ascii=False) if part not in (None, "") else "none" for part in change)
+        old, new = (_side(name, part) for part in change)
         return f"{old} → {new}"
     return json.dumps(change, ensure_ascii=False)
+
+
+def _side(name: str, part: object) -> str:
+    if part in (None, ""):
+        return "none"
+    return _words(name, part) if name in PRIORITIES else json.dumps(part, ensure_ascii=False)
 
 
 def _values(entry: activity.Entry) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def activity_list(request: HttpRequest) -> HttpResponse:
     top = timeline.Place(entries[0].at, entries[0].id) if entries else TOP
     context = {
         "nav": "activity",
-        "rows": [(one, wording.link(one), wording.operation_link(one), wording.outcome(one)) for one in entries],
+        "rows": [(one, wording.link(one), wording.outcome(one)) for one in entries],
         "page": page,
         "slow": page is None,
         "problem": problem,

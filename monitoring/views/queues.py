@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from monitoring import limits, minutes, queue_filters, spans
-from monitoring.activity import outcome
+from monitoring.activity import Fact, outcome
 from monitoring.permissions import operator_required, viewer_required
 from monitoring.snapshot import Snapshot
 from monitoring.views.confirm import Question, ask, back, who
@@ -63,7 +63,7 @@ def queue_detail(request: HttpRequest, name: str) -> HttpResponse:
     return show(request, "monitoring/queue.html", panels, context, snapshot=snapshot)
 
 
-def queue_changes(name: str, now: datetime) -> list[tuple[activity.Entry, list[tuple[str, str]]]]:
+def queue_changes(name: str, now: datetime) -> list[tuple[activity.Entry, list[Fact]]]:
     """Who changed or paused it lately, and how, the last first."""
     return [(entry, outcome(entry)) for entry in activity.deeds(now - CHANGES_WITHIN, CHANGES, target=name)]
 
