@@ -67,6 +67,7 @@ def start_demo(folder: Path | None = None, *, created_by: str = "demo") -> Batch
             metadata={"folders": [str(path) for path in folders]},
             split=True,
             created_by=created_by,
+            source="command",
         )
     except EnqueueError as error:
         raise DemoError(f"nothing to check in {name}: {error}") from None

@@ -11,12 +11,14 @@ from django.db.models import QuerySet
 
 from queues import store
 from queues.models import AuditEntry
+from queues.models.record import CODE, ENQUEUES
 from queues.selectors import timeline
 
 # Entries that one export gives at most, and among which it looks.
 EXPORTED, EXPORT_LOOK = 10_000, 100_000
 # Entries whose words a filter offers, and among which the deeds of a chart are looked for.
 RECENT = 2_000
+RECENT_OF_ALL = 200
 # What happens by itself, or changes nothing of what runs: no mark on a chart.
 QUIET = ("add recurring", "change recurring", "run recurring", "skip due times", "link batches", "create queue")
 BY_ITSELF = "beat"
@@ -92,15 +94,17 @@ def entry(entry_id: int) -> Entry | None:
 
 
 def words() -> Words:
-    """From the last `RECENT` entries."""
-    rows = list(AuditEntry.objects.order_by("-at", "-pk").values_list("actor", "action", "source")[:RECENT])
+    """From the last `RECENT` entries, and of those about what code enqueues the last few."""
+    names = ("actor", "action", "source")
+    rows = list(AuditEntry.deeds().order_by("-at", "-pk").values_list(*names)[:RECENT])
+    rows += AuditEntry.objects.order_by("-at", "-pk").values_list(*names)[:RECENT_OF_ALL]
     actors, actions, sources = (sorted(set(column)) for column in zip(*rows, strict=True)) if rows else ([], [], [])
     return Words(actors, actions, sources)
 
 
 def deeds(since: datetime, limit: int, *, until: datetime | None = None, target: str = "") -> list[Entry]:
     """The last changes of a time that may show in what is done, the last first; of one target, or of all."""
-    newest = _within(ActivityQuery(since=since, until=until)).order_by("-at", "-pk")
+    newest = _within(ActivityQuery(since=since, until=until), AuditEntry.deeds()).order_by("-at", "-pk")
     # Chosen here: as a part of one statement, the planner would read the whole table for them.
     keys = [
         pk
@@ -110,8 +114,10 @@ def deeds(since: datetime, limit: int, *, until: datetime | None = None, target:
     return [_entry(row) for row in newest.filter(pk__in=keys[:limit])] if keys else []
 
 
-def _within(query: ActivityQuery) -> "QuerySet[AuditEntry]":
-    rows = AuditEntry.objects.all()
+def _within(query: ActivityQuery, among: "QuerySet[AuditEntry] | None" = None) -> "QuerySet[AuditEntry]":
+    # Who asks for what code does not do looks through nothing that it does.
+    others = query.source not in ("", *CODE) or query.action not in ("", *ENQUEUES)
+    rows = among if among is not None else AuditEntry.deeds() if others else AuditEntry.objects.all()
     if query.since is not None:
         rows = rows.filter(at__gte=query.since)
     if query.until is not None:

@@ -137,7 +137,7 @@ def events(batch_id: int, since: datetime) -> timeline.Page[Entry]:
 
     `looked` when the look ended before its beginning.
     """
-    rows = AuditEntry.objects.filter(at__gte=since)
+    rows = AuditEntry.deeds().filter(at__gte=since)
     own = Q(target=f"batch {batch_id}") | Q(pk__in=_entries_of_operations(batch_id))
     page = timeline.page(rows, "at", only=lambda found: found.filter(own), size=EVENTS)
     return timeline.Page([_entry(row) for row in page.rows], None, page.older, page.looked)

@@ -52,7 +52,7 @@ def deeds(job_id: int) -> list[Deed]:
     items = OperationItem.objects.filter(operation__in=recent, job_id=job_id).exclude(outcome="")
     rows = items.values_list("operation__created_at", "outcome", "operation__actor", "operation__reason")
     found = [Deed(*row) for row in rows]
-    newest = AuditEntry.objects.order_by("-at", "-id").values("pk")[:ENTRIES_LOOKED_AT]
+    newest = AuditEntry.deeds().order_by("-at", "-id").values("pk")[:ENTRIES_LOOKED_AT]
     entries = AuditEntry.objects.filter(pk__in=newest, action="restore jobs", target=f"job {job_id}")
     for at, actor, reason in entries.values_list("at", "actor", "reason"):
         found.append(Deed(at, "restored from the archive", actor, reason))

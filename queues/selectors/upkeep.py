@@ -34,7 +34,7 @@ class UpkeepRun:
 def last_runs() -> list[UpkeepRun]:
     """The last ones that did something, the newest first, among the newest entries of the activity."""
     names = ("at", "action", "actor", "source", "outcome")
-    newest = AuditEntry.objects.order_by("-at", "-pk").values_list(*names)[:LOOKED_AT]
+    newest = AuditEntry.deeds().order_by("-at", "-pk").values_list(*names)[:LOOKED_AT]
     found = [row for row in newest if row[1] in ACTIONS][:SHOWN]
     return [
         UpkeepRun(at, _moment(outcome.get("until")), action, actor, source, _counts(outcome))

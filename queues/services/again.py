@@ -79,6 +79,7 @@ def _anew(first: Batch, key: str | None, *, actor: str, source: str, reason: str
             split=first.is_parent or first.total > settings.BATCH_MAX_JOBS,
             created_by=actor[:150],
             idempotency_key=key,
+            source="",  # told below, as what it is
         )
         if made.total + jobs.deleted != first.total:
             gone = first.total - jobs.deleted - made.total

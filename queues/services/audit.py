@@ -1,5 +1,6 @@
 """Who changed what, why and with what outcome: written in the transaction of the change."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from queues.models import AuditEntry
 from queues.selectors.clock import database_now
 
 BEAT = "beat"
+CODE, SYSTEM = "api", "system"
 # What the system does again and again is one entry an hour.
 ADDED_UP = timedelta(hours=1)
 _bulk: ContextVar[int | None] = ContextVar("bulk", default=None)
@@ -25,6 +27,16 @@ def record(*, actor: str, source: str, action: str, target: str, reason: str = "
     )
 
 
+def of_batch(*, action: str, actor: str, source: str, reason: str = "", **outcome: Any) -> dict[str, str]:
+    """An entry about a batch as `complete_batch` writes it, in the statement that completes the batch.
+
+    Code need not say who it is, and the system has no name. Without a `source` there is no entry: somebody else tells.
+    """
+    by = actor or ("code" if source == CODE else source)
+    told = {"actor": by[:150], "source": source, "action": action, "reason": reason[:300]}
+    return {**told, "outcome": json.dumps(outcome)}
+
+
 @contextmanager
 def part_of(operation: int) -> Iterator[None]:
     """Entries that are written here carry the number of the operation that they are part of, as `bulk`."""
@@ -37,7 +49,7 @@ def part_of(operation: int) -> Iterator[None]:
 
 def was_told(*, action: str, target: str, since: datetime, **outcome: Any) -> bool:
     """Whether there is an entry of this since then, with this among its outcome."""
-    return AuditEntry.objects.filter(at__gte=since, action=action, target=target, outcome__contains=outcome).exists()
+    return AuditEntry.deeds().filter(at__gte=since, action=action, target=target, outcome__contains=outcome).exists()
 
 
 def add_up(*, action: str, target: str, counts: Mapping[str, int]) -> None:
@@ -46,7 +58,7 @@ def add_up(*, action: str, target: str, counts: Mapping[str, int]) -> None:
     if not told:
         return
     now = database_now()
-    recent = AuditEntry.objects.filter(at__gte=now - ADDED_UP, source=BEAT, action=action, target=target)
+    recent = AuditEntry.deeds().filter(at__gte=now - ADDED_UP, source=BEAT, action=action, target=target)
     with store.atomic():
         entry = recent.select_for_update(no_key=True).order_by("-at", "-pk").first()
         if entry is None:

@@ -28,6 +28,8 @@ from queues.services.feed import (
 from queues.services.intake import Intake, take_all, take_keys
 from queues.services.lanes import HandlerRef, QueueLane, asked_by, find_lane, spread
 
+# What is added to an open batch, and the parts of one, are not told: the batch is.
+UNTOLD = audit.of_batch(action="", actor="", source="")
 __all__ = ["EnqueueError", "EnqueueLimited", "JobSpec", "add_jobs", "enqueue", "enqueue_batch", "insert_one", "seal"]
 
 
@@ -120,6 +122,7 @@ def enqueue_batch(
     split: bool = False,
     open: bool = False,
     created_by: str = "",
+    source: str = audit.CODE,
 ) -> Batch:
     """Enqueue many jobs as one batch, all or none, and return the batch.
 
@@ -129,7 +132,8 @@ def enqueue_batch(
     with the same content returns the first batch. `open=True` keeps the batch open for `add_jobs` until `seal`. It
     waits until the batches of `after` have ended as `after_policy` wants; when it has itself, its kept results
     become a batch of the handler `then`. `chunk_size` is the queue's business where it is not given: its boundaries
-    and its batch threshold. Raises `EnqueueError`, which names the place, with nothing written.
+    and its batch threshold. A batch that is made leaves an entry in the activity list: by `created_by`, from `source`;
+    none for an empty one. Raises `EnqueueError`, which names the place, with nothing written.
     """
     lane = find_lane(handler, queue)
     size = lane.chunk_size if chunk_size is None else chunk_size
@@ -144,9 +148,9 @@ def enqueue_batch(
     if chunk_size is None and lane.batch_threshold is not None and not open:
         size, items = spread(payloads, items, size, lane.batch_threshold)
     at = parse_run_at(run_at)
-    target = Target(
-        lane.id, lane.name, lane.handler, size, level, at, key, held=open, rules=lane.rules, limit=lane.limit
-    )
+    check_text(source, "source", 10)
+    target = Target(lane.id, lane.name, lane.handler, size, level, at, key, held=open, rules=lane.rules)
+    target.limit, target.source = lane.limit, source
     head = _head(lane, size, name, metadata, failure_mode, idempotency_key, callback, created_by)
     head["callback_each_end"] = callback_each_end
     before = stages.parse_after(after, after_policy)
@@ -171,28 +175,23 @@ def add_jobs(batch: Batch | int, payloads: Iterable[Any]) -> int:
         intake = Intake(batch_id(batch))
         _gate(target)
         _fill(items, target, intake, settings.BATCH_MAX_JOBS - total)
-        _complete(intake, sealed=False)
+        _complete(intake, UNTOLD, sealed=False)
         _charge(target, intake)
     return intake.total
 
 
 def seal(batch: Batch | int, *, actor: str = "", source: str = "api", reason: str = "") -> None:
-    """Close an open batch: its jobs get ready, and it ends when they have. Raises `EnqueueError`.
-
-    Where a person does it, `actor`, it leaves an entry in the activity list.
-    """
+    """Close an open batch: its jobs get ready, and it ends when they have. Raises `EnqueueError`."""
     with store.atomic():
         target, total = _open_target(batch)
         if not total:
             raise EnqueueError("a batch needs at least one job")
         number = batch_id(batch)
         intake = Intake(number)
-        _complete(intake, sealed=True)
+        told = audit.of_batch(action="seal batch", actor=actor, source=source, reason=reason, jobs=total)
+        _complete(intake, told, sealed=True)
         stages.unseal(batch=number)
         announce.announce(queue_id=target.queue_id)
-        if actor:
-            said = {"actor": actor, "source": source, "reason": reason}
-            audit.record(action="seal batch", target=f"batch {number}", **said, jobs=total)
 
 
 def _open_target(batch: Batch | int) -> tuple[Target, int]:
@@ -328,7 +327,8 @@ def _write_batch(head: dict[str, Any], target: Target, items: Iterator[Any]) -> 
         if target.key is not None:
             items = _with_keys(items, target, intake)
         feed = _fill(items, target, intake, settings.BATCH_MAX_JOBS, hashed=bool(head["idempotency_key"]))
-        _complete(intake, sealed=not target.held, content_hash=feed.digest.hexdigest())
+        told = _entry(head, target, intake)
+        _complete(intake, told, sealed=not target.held, content_hash=feed.digest.hexdigest())
         _charge(target, intake)
     assert intake.batch_id is not None
     return intake.batch_id, intake
@@ -351,7 +351,12 @@ def _fill(items: Iterator[Any], target: Target, intake: Intake, room: int, *, ha
     return feed
 
 
-def _complete(intake: Intake, *, sealed: bool, content_hash: str = "") -> None:
+def _entry(head: dict[str, Any], target: Target, made: Intake) -> dict[str, str]:
+    who = {"actor": head["created_by"], "source": target.source}
+    return audit.of_batch(action="enqueue batch", **who, queue=target.queue, jobs=made.total)
+
+
+def _complete(intake: Intake, told: dict[str, str], *, sealed: bool, content_hash: str = "") -> None:
     store.run(
         "complete_batch",
         batch=intake.batch_id,
@@ -360,6 +365,7 @@ def _complete(intake: Intake, *, sealed: bool, content_hash: str = "") -> None:
         last_job=intake.last_job,
         content_hash=content_hash,
         sealed=sealed,
+        **told,
     )
     if sealed and intake.batch_id is not None:
         events.batch_enqueued(batch_id=intake.batch_id)
@@ -380,11 +386,11 @@ def _write_parts(head: dict[str, Any], target: Target, items: Iterator[Any]) -> 
             number += 1
             part = Intake(_insert({**head, **as_part}, part=number), base=whole.base, free=whole.free)
             take_all(feed, target, part, settings.BATCH_MAX_JOBS)
-            _complete(part, sealed=True)
+            _complete(part, UNTOLD, sealed=True)
             whole.first_job = whole.first_job or part.first_job
             whole.last_job = part.last_job or whole.last_job
             whole.total += part.total
         whole.batch_id = parent
-        _complete(whole, sealed=True, content_hash=feed.digest.hexdigest())
+        _complete(whole, _entry(head, target, whole), sealed=True, content_hash=feed.digest.hexdigest())
         _charge(target, whole)
     return parent, whole

@@ -49,6 +49,7 @@ class Target:
     """Where jobs go. `key` makes each payload's unique key.
 
     `held` keeps the chunks from being claimed until the batch is sealed, `waits` until those before it have ended.
+    `source` is where the wish came from, as the activity list says it; nothing where somebody else tells it.
     """
 
     queue_id: int
@@ -62,6 +63,7 @@ class Target:
     rules: PayloadRules = DEFAULT_RULES
     limit: EnqueueLimit | None = None
     waits: bool = False
+    source: str = ""
 
 
 @dataclass(slots=True)

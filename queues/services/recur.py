@@ -85,7 +85,7 @@ def _serve(row: Recurring, due: datetime, missed: int) -> None:
     row.last_due_at, row.last_error = due, ""
     try:
         with store.atomic():
-            batch = make_batch(row, created_by="schedule")
+            batch = make_batch(row, created_by="schedule", source=audit.SYSTEM)
             if batch is None:
                 return
             try:

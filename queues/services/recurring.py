@@ -110,7 +110,7 @@ def run_recurring(*, name: str, actor: str, source: str, reason: str = "", idemp
         if made is not None:
             return made
         try:
-            batch = make_batch(row, created_by=actor, idempotency_key=idempotency_key)
+            batch = make_batch(row, created_by=actor, source="", idempotency_key=idempotency_key)
         except (EnqueueError, *store.DATABASE_ERRORS):
             raise
         except Exception as error:
@@ -123,8 +123,8 @@ def run_recurring(*, name: str, actor: str, source: str, reason: str = "", idemp
         return batch
 
 
-def make_batch(row: Recurring, *, created_by: str, idempotency_key: str | None = None) -> Batch | None:
-    """Enqueue the batch of a schedule; None where its source has nothing.
+def make_batch(row: Recurring, *, created_by: str, source: str, idempotency_key: str | None = None) -> Batch | None:
+    """Enqueue the batch of a schedule; None where its source has nothing. Without a `source` the caller tells of it.
 
     Raises `EnqueueError`, and whatever the source raises.
     """
@@ -150,6 +150,7 @@ def make_batch(row: Recurring, *, created_by: str, idempotency_key: str | None =
         failure_mode=row.failure_mode,
         split=large,
         created_by=created_by,
+        source=source,
         idempotency_key=idempotency_key,
     )
 

@@ -17,7 +17,7 @@ from queues.domain.stages import fits
 from queues.domain.states import AfterPolicy
 from queues.models import Batch, Chunk
 from queues.selectors.clock import database_now
-from queues.services import stages
+from queues.services import audit, stages
 from queues.services.enqueue import enqueue_batch
 
 
@@ -60,6 +60,7 @@ def make_step(*, batch: int) -> int | None:
             after_policy=AfterPolicy.ENDED,
             split=source.total > settings.BATCH_MAX_JOBS,
             created_by=source.created_by,
+            source=audit.SYSTEM,
         )
         return int(step.pk)
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from queues import handlers, store
+from queues import handlers
 from queues.domain.columns import BadCell, Shape
 from queues.models import Batch, Queue
-from queues.services import audit
 from queues.services.enqueue import enqueue_batch
 from queues.services.feed import EnqueueError
 from queues.services.feeds import Feed
@@ -30,9 +29,8 @@ def submit(
 ) -> Batch:
     """Enqueue the lines of a JSONL or CSV (`form`) stream; `progress` hears how many bytes were read.
 
-    `shape` makes a payload of a row of CSV. `options` are those of `enqueue_batch`. Memory stays flat. Leaves an entry
-    in the activity list, unless its idempotency key says that it was there before. Raises `EnqueueError`, which names
-    the line, with nothing written.
+    `shape` makes a payload of a row of CSV. `options` are those of `enqueue_batch`. Memory stays flat.
+    Raises `EnqueueError`, which names the line, with nothing written.
     """
     feed = Feed(stream, form)
 
@@ -43,13 +41,7 @@ def submit(
             yield payload if shape is None else _shaped(shape, payload, feed.line_of(place))
 
     try:
-        with store.atomic():
-            batch = enqueue_batch(handler, payloads(), queue=queue, created_by=actor, **options)
-            told = {"action": "enqueue batch", "target": f"batch {batch.pk}"}
-            if not batch.idempotency_key or not audit.was_told(since=batch.created_at, **told):
-                facts: dict[str, Any] = {"queue": batch.queue.name, "jobs": batch.total}
-                audit.record(actor=actor, source=source, **told, **facts)
-            return batch
+        return enqueue_batch(handler, payloads(), queue=queue, created_by=actor, source=source, **options)
     except EnqueueError as error:
         # The services count items; a person looks for a line.
         found = re.match(r"item (\d+): ", str(error))

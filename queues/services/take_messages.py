@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from django.db.models.functions import Now
 
@@ -13,6 +14,7 @@ from queues import codec, store
 from queues.builtin import UNREADABLE
 from queues.domain.payload import JsonText, PayloadError
 from queues.models import KafkaOffset
+from queues.services import audit
 from queues.services.enqueue import enqueue_batch, insert_one
 from queues.services.lanes import QueueLane, find_lane
 
@@ -111,7 +113,8 @@ def _as_batch(jobs: list[tuple[Message, JsonText]], handler: str, queue: str) ->
     first, last = jobs[0][0], jobs[-1][0]
     name = f"{first.topic}/{first.partition}:{first.offset} to {last.partition}:{last.offset}"
     payloads = [payload for _message, payload in jobs]
-    return enqueue_batch(handler, payloads, queue=queue, name=name[-200:], metadata={"topic": first.topic}).total
+    about: dict[str, Any] = {"name": name[-200:], "metadata": {"topic": first.topic}, "source": audit.SYSTEM}
+    return enqueue_batch(handler, payloads, queue=queue, **about).total
 
 
 def _keep(message: Message, reason: str, lane: QueueLane) -> None:

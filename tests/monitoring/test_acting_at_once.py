@@ -132,7 +132,7 @@ def test_undo_is_in_the_first_notice_and_works_in_the_middle(operator: Client, m
     back.refresh_from_db()
     assert (operation.state, operation.changed, back.outcomes) == ("cancelled", 4, {"restored": 4})
     assert (DeadLetter.objects.count(), TrashedJob.objects.count()) == (10, 0)
-    entries = AuditEntry.objects.order_by("pk").values_list("action", "actor")
+    entries = AuditEntry.deeds().order_by("pk").values_list("action", "actor")
     assert list(entries) == [
         ("delete dead letters", "operator"),
         ("stop operation", "operator"),

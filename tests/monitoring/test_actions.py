@@ -39,7 +39,7 @@ def test_one_job_is_retried_at_once(operator: Client) -> None:
     assert response["Location"] == "/dead-letters/"
     assert list(DeadLetter.objects.values_list("pk", flat=True)) == [second]
     assert "1 retried." in said(operator)
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.actor, entry.source) == ("operator", "page")
 
 
@@ -50,7 +50,7 @@ def test_all_of_a_filter_are_asked_for_with_their_number(operator: Client) -> No
     assert "Retry 3 dead letters of batch" in asked
     operator.post("/dead-letters/retry/", {"all": "1", "batch": batch.pk, "reason": " the disk is back "})
     assert DeadLetter.objects.count() == 2
-    assert AuditEntry.objects.get().reason == "the disk is back"
+    assert AuditEntry.deeds().get().reason == "the disk is back"
 
 
 def form_of(page: str) -> dict[str, str]:
@@ -69,7 +69,7 @@ def test_what_dies_between_the_question_and_the_answer_is_left_alone(operator: C
     DeadLetter.objects.filter(batch=later).update(queue=Queue.objects.get().pk, died_at=ClockTimestamp())
     assert operator.post(url, fields).status_code == 302
     assert set(DeadLetter.objects.values_list("batch", flat=True)) == {later.pk}
-    assert AuditEntry.objects.get().outcome["jobs"] == 3
+    assert AuditEntry.deeds().get().outcome["jobs"] == 3
 
 
 def test_a_death_that_comes_to_light_after_the_question_is_shown_first(operator: Client) -> None:
@@ -118,7 +118,7 @@ def test_nothing_picked_changes_nothing(operator: Client, data: dict[str, str]) 
     ran_batch(die=1)
     assert operator.post("/dead-letters/delete/", data).status_code == 302
     assert DeadLetter.objects.count() == 1
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.deeds().exists()
 
 
 def test_somebody_was_quicker(operator: Client) -> None:

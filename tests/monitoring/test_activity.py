@@ -16,7 +16,7 @@ from monitoring import activity as wording
 from monitoring.panels import Ask, topic
 from monitoring.snapshot import Snapshot
 from queues.models import AuditEntry
-from queues.selectors import activity
+from queues.selectors import activity, timeline, upkeep
 from queues.services import audit
 from queues.services.pause import pause_queue
 from tests.monitoring.test_pages import HOSTILE
@@ -153,6 +153,42 @@ def test_a_changed_policy_is_told_from_what_to_what(viewer: Client) -> None:
     text = page(viewer, "/activity/")
     assert "500 → 750" in text
     assert "none → 2.5" in text
+
+
+def test_what_came_of_it_is_told_in_words(viewer: Client) -> None:
+    entry("change priority", outcome={"operation": 8, "jobs": 3, "priority": 1})
+    entry("change queue", outcome={"changed": {"default_priority": [2, 0], "run_size": [1, 2]}})
+    entry("delete batch", outcome={"operation": 11, "begins": "2026-01-31T14:30:00.5+00:00", "bulk": 9})
+    entry("pause batch", outcome={"operation": 12, "jobs": 4, "bulk": 12})
+    entry("pause queue", outcome={"until": "2026-02-01T10:00:00+00:00", "name": "20260131"})
+    text = page(viewer, "/activity/")
+    assert '<span class="muted">operation</span> <a href="/operations/8/">8</a>' in text
+    assert '<span class="muted">priority</span> high</span>' in text
+    assert "normal → critical" in text
+    assert "1 → 2" in text
+    assert '<span class="muted">operation</span> <a href="/operations/11/">11</a>' in text
+    assert '<span class="muted">of operation</span> <a href="/operations/9/">9</a>' in text
+    assert text.count('href="/operations/12/"') == 1
+    assert '<span class="muted">of operation</span> <a href="/operations/12/">12</a>' in text
+    assert "bulk" not in text
+    for time in ("2026-01-31 14:30:00 UTC</time>", "2026-02-01 10:00:00 UTC</time>"):
+        assert time in text
+    assert ">name</span> 20260131</span>" in text
+
+
+def test_what_code_enqueues_does_not_hide_what_people_do(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline.page, "__kwdefaults__", {**(timeline.page.__kwdefaults__ or {}), "look": 5})
+    monkeypatch.setattr(activity, "RECENT", 5)
+    monkeypatch.setattr(upkeep, "LOOKED_AT", 5)
+    old = entry("pause queue", ago=60, actor="jo")
+    entry("archive jobs", ago=50, source="beat", outcome={"jobs": 3})
+    for number in range(20):
+        entry("enqueue batch", f"batch {number}", actor="code", source="api")
+    assert shown(viewer, source="page") == {old.pk}
+    assert shown(viewer, action="pause queue") == {old.pk}
+    assert [deed.action for deed in activity.deeds(timezone.now() - timedelta(hours=1), 5)] == ["pause queue"]
+    assert [run.action for run in upkeep.last_runs()] == ["archive jobs"]
+    assert {"jo", "code"} <= set(activity.words().actors)
 
 
 def test_the_files_hold_what_the_filter_shows(viewer: Client) -> None:

@@ -262,7 +262,7 @@ def test_waiting_jobs_of_a_batch_get_another_priority(operator: Client) -> None:
     waiting_batch(3)
     assert operator.post(url, {**fields, "to": "high", "reason": "first"}).status_code == 302
     assert Job.objects.filter(chunk__priority=1).count() == 5
-    assert AuditEntry.objects.get().reason == "first"
+    assert AuditEntry.deeds().get().reason == "first"
     assert_sound()
 
 

@@ -12,7 +12,7 @@ from django_celery_beat.models import IntervalSchedule
 
 from monitoring import minutes, ranges
 from queues.models import Batch, Recurring, Worker
-from queues.selectors import activity, queue_page, recurring, runs, timeline, worker_health
+from queues.selectors import activity, queue_page, recurring, runs, timeline, upkeep, worker_health
 from queues.selectors.clock import database_now
 from queues.services import standstill
 from tests.plans.conftest import World
@@ -25,6 +25,11 @@ MONTH = timedelta(days=30)
 ENTRIES = """
 INSERT INTO queues_auditentry (at, actor, source, action, target, reason, outcome)
 SELECT now() - n * interval '1 second', 'person ' || n % 50, 'page', 'pause queue', 'queue-' || n % 20, '', '{}'
+FROM generate_series(1, 200000) n
+"""
+ENQUEUED = """
+INSERT INTO queues_auditentry (at, actor, source, action, target, reason, outcome)
+SELECT now() - n * interval '0.1 second', 'code', 'api', 'enqueue batch', 'batch ' || n, '', '{}'
 FROM generate_series(1, 200000) n
 """
 POINTS = """
@@ -95,6 +100,23 @@ def test_the_activity_list_reads_along_its_time(world: World) -> None:
         for plan in plans(lambda query=query: activity.activity_page(query)):  # type: ignore[misc]
             assert plan.indexes("queues_auditentry") == {"audit_at"}, query
             assert rows_of(plan, "queues_auditentry") <= rows, query
+
+
+def test_what_people_do_is_found_beside_what_code_enqueues(world: World) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(ENQUEUED)
+        cursor.execute(ENTRIES.replace("200000", "5000"))
+        cursor.execute("ANALYZE queues_auditentry")
+    since = database_now() - timedelta(days=1)
+    reads: dict[Callable[[], object], int] = {
+        lambda: activity.deeds(since, 5): activity.RECENT,
+        lambda: activity.activity_page(activity.ActivityQuery(source="page")): 5_000,
+        upkeep.last_runs: upkeep.LOOKED_AT,
+    }
+    for read, rows in reads.items():
+        for plan in plans(read):
+            assert plan.indexes("queues_auditentry") <= {"audit_deeds", "queues_auditentry_pkey"}
+            assert rows_of(plan, "queues_auditentry") <= rows
 
 
 def test_the_minutes_of_a_queue_are_read_by_their_key(world: World) -> None:

@@ -42,7 +42,7 @@ def test_nothing_of_a_paused_batch_starts_until_it_is_resumed() -> None:
     drain()
     assert state(batch) == "completed"
     assert Batch.objects.get(pk=batch.pk).paused_at is None
-    entries = AuditEntry.objects.order_by("pk").values_list("action", "target", "reason", "outcome")
+    entries = AuditEntry.deeds().order_by("pk").values_list("action", "target", "reason", "outcome")
     assert list(entries) == [
         ("pause batch", f"batch {batch.pk}", "wrong prices", {"jobs": 6}),
         ("resume batch", f"batch {batch.pk}", "", {"jobs": 6}),
@@ -183,4 +183,4 @@ def test_refusals_say_why() -> None:
             deed(batch_id=batch.pk, **WHO)
         with pytest.raises(BatchPauseRefused, match="unknown batch 77"):
             deed(batch_id=77, **WHO)
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.deeds().exists()

@@ -254,7 +254,7 @@ def test_a_cancelled_batch_ends_with_what_was_done() -> None:
     assert states() == {"done": 1, "cancelled": 3}
     assert not JobKey.objects.exists()
     assert JobRow.objects.get(own_state="cancelled").failures == 1
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.actor, entry.target, entry.reason, entry.outcome) == (
         "me",
         f"batch {batch.pk}",
@@ -293,7 +293,7 @@ def test_a_cancel_is_refused_where_there_is_nothing_to_cancel() -> None:
         cancel_batch(batch_id=batch.pk, actor="me", source="api")
     with pytest.raises(CancelRefused, match="unknown"):
         cancel_batch(batch_id=2**40, actor="me", source="api")
-    assert not AuditEntry.objects.exists()
+    assert not AuditEntry.deeds().exists()
 
 
 def test_a_cancelled_retry_chunk_frees_its_keys() -> None:

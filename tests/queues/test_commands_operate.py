@@ -53,7 +53,7 @@ def test_pause_and_resume() -> None:
     assert command("queues", "pause", "tested", "--json").document == {"queue": "tested", "paused": True, "until": None}
     assert Queue.objects.get().paused_by == base.operator()
     assert command("queues", "resume", "tested").out == "queue tested goes on\n"
-    assert list(AuditEntry.objects.values_list("actor", "source", "action")) == [
+    assert list(AuditEntry.deeds().values_list("actor", "source", "action")) == [
         (base.operator(), "command", "pause queue"),
         (base.operator(), "command", "resume queue"),
     ]
@@ -64,7 +64,7 @@ def test_pause_and_resume() -> None:
     ]:
         answer = command("queues", *arguments)
         assert (answer.code, said in answer.err) == (1, True)
-    assert AuditEntry.objects.count() == 2
+    assert AuditEntry.deeds().count() == 2
 
 
 # batches
@@ -114,10 +114,10 @@ def test_batches_cancel() -> None:
     asked = command("batches", "cancel", batch.pk)
     assert (asked.code, f"Cancel batch {batch.pk}, with 5 waiting and 0 running jobs?" in asked.err) == (2, True)
     assert command("batches", "cancel", batch.pk, stdin=b"n\n", tty=True).err.endswith("nothing was changed")
-    assert AuditEntry.objects.count() == 0
+    assert AuditEntry.deeds().count() == 0
     answer = command("batches", "cancel", batch.pk, "--reason", "wrong file", "--yes", "--json")
     assert answer.document == {"batch": batch.pk, "cancelled": 5}
-    assert AuditEntry.objects.get().reason == "wrong file"
+    assert AuditEntry.deeds().get().reason == "wrong file"
     assert command("batches", "cancel", batch.pk, "--yes").err == f"batch {batch.pk} is cancelled"
     assert_sound()
 
@@ -135,7 +135,7 @@ def test_batches_pause_resume_and_seal() -> None:
     assert command("batches", "resume", batch.pk).err == f"batch {batch.pk} is not paused"
     assert command("batches", "seal", batch.pk).err == f"batch {batch.pk} is not open"
     assert drain() == 1
-    actions = AuditEntry.objects.order_by("pk").values_list("action", "source", "reason")
+    actions = AuditEntry.deeds().order_by("pk").values_list("action", "source", "reason")
     assert list(actions) == [
         ("pause batch", "command", "wait"),
         ("seal batch", "command", ""),
@@ -210,7 +210,7 @@ def test_delete_by_each_selection(how: str) -> None:
     assert (answer.document["total"], answer.document["deleted"], answer.document["skipped"]) == (3, 3, 0)
     assert DeadLetter.objects.count() == (0 if how in ("all", "fingerprint") else 2)
     assert Chunk.objects.get(held_why="trashed").size == 3
-    assert AuditEntry.objects.get().reason == "tidy"
+    assert AuditEntry.deeds().get().reason == "tidy"
     assert_sound()
 
 
@@ -237,7 +237,7 @@ def test_deadletters_refusals_change_nothing() -> None:
     ]:
         answer = command("deadletters", *arguments, "--yes")
         assert (answer.code, said in answer.err) == (code, True), (arguments, answer)
-        assert (DeadLetter.objects.count(), Operation.objects.count(), AuditEntry.objects.count()) == (2, 0, 0)
+        assert (DeadLetter.objects.count(), Operation.objects.count(), AuditEntry.deeds().count()) == (2, 0, 0)
 
 
 # archive, purge, and the rings
@@ -256,7 +256,7 @@ def test_archive_restore_and_purge() -> None:
     assert command("archive", "--dry-run").out == "nothing would be archived\n"
     answer = command("archive", "restore", batch.first_job_id, "--reason", "again", "--json")
     assert (answer.document["jobs"], answer.document["batches"]) == (1, [batch.pk])
-    assert AuditEntry.objects.get(action="restore jobs").reason == "again"
+    assert AuditEntry.deeds().get(action="restore jobs").reason == "again"
     drain()
     assert command("archive", "--json").document == {"jobs": 1}
     for arguments, code, said in [

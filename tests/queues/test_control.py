@@ -93,11 +93,11 @@ def test_orders_that_make_no_sense_are_refused(state: str, order: str, verb: str
         with pytest.raises(ControlRefused, match=refusal):
             order_it(worker=row.pk, **WHO)
         assert state_of(row.pk) == (state, order)
-        assert not AuditEntry.objects.exists()
+        assert not AuditEntry.deeds().exists()
     else:
         assert order_it(worker=row.pk, reason="why", **WHO).command == verb
         assert state_of(row.pk) == (state, verb)
-        entry = AuditEntry.objects.get()
+        entry = AuditEntry.deeds().get()
         assert (entry.actor, entry.source, entry.action, entry.reason) == ("me", "api", f"{verb} worker", "why")
         assert entry.target == f"far ({row.pk})"
 
@@ -244,7 +244,7 @@ def test_a_dead_worker_s_runs_are_taken_back_at_once() -> None:
     assert (Chunk.objects.get().state, Chunk.objects.get().losses) == ("ready", 1)
     assert Run.objects.get().state == "lost"
     assert state_of(dead.pk)[0] == "stopped"
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.action, entry.reason, entry.outcome) == ("reclaim worker", "power cut", {"runs": 1})
     assert control.reclaim(worker=dead.pk, **WHO).runs == 0
     assert_sound()
@@ -399,7 +399,7 @@ def test_the_admin_tells_workers(client: Client) -> None:
     assert told("reclaim", alive, dead) == "1 had their work taken back."
     assert told("stop", alive) == "1 told to stop."
     assert Run.objects.get(worker=dead).state == "lost"
-    assert set(AuditEntry.objects.values_list("actor", "source", "action")) == {
+    assert set(AuditEntry.deeds().values_list("actor", "source", "action")) == {
         ("boss", "admin", f"{verb} worker") for verb in ("suspend", "resume", "reclaim", "stop")
     }
 

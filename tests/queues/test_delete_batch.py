@@ -78,7 +78,7 @@ def test_everything_of_it_goes_and_nothing_else() -> None:
     assert (JobKey.objects.count(), JobResult.objects.filter(job_id__lte=batch.last_job_id).count()) == (0, 0)
     assert Run.objects.count() == runs + Run.objects.filter(queue__name="other").count()
     assert len(before["Chunk"]) > Chunk.objects.count() == Chunk.objects.filter(queue__name="other").count()
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.actor, entry.action, entry.target, entry.reason) == (
         "ann",
         "delete batch",
@@ -125,7 +125,7 @@ def test_what_still_works_waits_or_is_open_is_refused() -> None:
         _delete(batch)
     with pytest.raises(DeleteRefused, match="unknown batch 99999"):
         delete_batch(batch_id=99999, actor="a", source="api")
-    assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
+    assert (Operation.objects.count(), AuditEntry.deeds().count()) == (0, 0)
 
 
 def test_cancelled_first_it_can_be_deleted() -> None:
@@ -168,7 +168,7 @@ def test_one_whose_next_step_is_still_to_be_made_is_refused(keep: timedelta | No
     assert drain(runs=1) == 1
     with pytest.raises(DeleteRefused, match=f"results of batch {batch.pk} is still to be made, by job {job}: wait for"):
         delete_batch(batch_id=batch.pk, actor="ann", source="api", keep=keep)
-    assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
+    assert (Operation.objects.count(), AuditEntry.deeds().count()) == (0, 0)
     drain()
     (step,) = Batch.objects.filter(links_before__before=batch)
     assert (step.total, step.state) == (2, "completed")
@@ -260,7 +260,7 @@ def test_the_ring_goes_on_with_it_and_asking_twice_is_one_deletion() -> None:
     batch = a_world()
     first = delete_batch(batch_id=batch.pk, actor="a", source="api")
     again = delete_batch(batch_id=batch.pk, actor="a", source="api")
-    assert (first.pk, AuditEntry.objects.count()) == (again.pk, 1)
+    assert (first.pk, AuditEntry.deeds().count()) == (again.pk, 1)
     operate.advance_all()
     assert Batch.objects.count() == 0
 
@@ -295,7 +295,7 @@ def test_restored_jobs_end_the_deletion_too() -> None:
 
 def _told() -> list[tuple[str, str, str, dict[str, Any]]]:
     """The entries about a batch that left the trash."""
-    entries = AuditEntry.objects.filter(action="restore batch")
+    entries = AuditEntry.deeds().filter(action="restore batch")
     return list(entries.values_list("actor", "source", "reason", "outcome"))
 
 
@@ -309,7 +309,7 @@ def test_who_has_jobs_of_it_run_again_takes_it_out_of_the_trash_and_that_is_told
     # A batch that is in no trash leaves none.
     drain()
     operate.start(action="retry_dead", selection={"batch": batch.pk}, actor="bob", source="page")
-    assert AuditEntry.objects.filter(action="restore batch").count() == 1
+    assert AuditEntry.deeds().filter(action="restore batch").count() == 1
 
 
 def test_so_does_who_restores_jobs_of_it_from_the_archive() -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from queues import services
-from queues.models import AuditEntry, Operation, Queue, Worker
+from queues.models import AuditEntry, Batch, Operation, Queue, Recurring, Worker
 from queues.services import (
     again,
     archive,
@@ -29,10 +31,12 @@ from queues.services import (
     operate,
     operate_batches,
     pause,
+    recur,
     recurring,
     restore,
     submit,
     sync_queues,
+    take_messages,
     upkeep,
     webhooks,
 )
@@ -226,7 +230,14 @@ ROWS: list[tuple[str, Callable[[], Any], Callable[[Any], Any], str, str]] = [
     ),
 ]
 # These write the entry itself, or are the inner part of services that are listed.
-WRITERS = {"audit.record", "webhooks.noted", "operate.begin", "operate_batches.begin_undo", "cancel.cancel_within"}
+WRITERS = {
+    "audit.record",
+    "audit.of_batch",
+    "webhooks.noted",
+    "operate.begin",
+    "operate_batches.begin_undo",
+    "cancel.cancel_within",
+}
 # It tells of what its callers are not asked for: that a batch has left the trash (tests/queues/test_delete_batch.py).
 WRITERS |= {"reopen.reopen"}
 
@@ -257,6 +268,85 @@ def test_no_service_that_is_told_who_asks_is_left_out() -> None:
             if told and not name.startswith("_"):
                 found.add(f"{module.name}.{name}")
     assert found - WRITERS == {row[0] for row in ROWS}
+
+
+def _made() -> list[tuple[Any, ...]]:
+    entries = AuditEntry.objects.filter(
+        action__in=("enqueue batch", "seal batch", "retry whole batch", "run recurring")
+    )
+    return list(entries.order_by("pk").values_list("actor", "source", "action", "target", "outcome"))
+
+
+def test_a_batch_made_by_code_leaves_one_entry() -> None:
+    make_queue()
+    first = enqueue.enqueue_batch("tested.do", [1, 2], idempotency_key="once")
+    assert enqueue.enqueue_batch("tested.do", [1, 2], idempotency_key="once") == first
+    parent = enqueue.enqueue_batch("tested.do", range(10_001), split=True, created_by="import")
+    with pytest.raises(enqueue.EnqueueError):
+        enqueue.enqueue_batch("tested.do", [1, object()])
+    assert enqueue.enqueue("tested.do", {}) is not None
+    assert _made() == [
+        ("code", "api", "enqueue batch", f"batch {first.pk}", {"queue": "tested", "jobs": 2}),
+        ("import", "api", "enqueue batch", f"batch {parent.pk}", {"queue": "tested", "jobs": 10_001}),
+    ]
+
+
+def test_an_open_batch_is_told_when_it_is_made_and_when_it_is_sealed() -> None:
+    make_queue()
+    batch = enqueue.enqueue_batch("tested.do", [], open=True)
+    assert enqueue.add_jobs(batch, [1, 2, 3]) == 3
+    enqueue.seal(batch)
+    assert _made() == [
+        ("code", "api", "enqueue batch", f"batch {batch.pk}", {"queue": "tested", "jobs": 0}),
+        ("code", "api", "seal batch", f"batch {batch.pk}", {"jobs": 3}),
+    ]
+
+
+def test_the_entry_is_rolled_back_with_the_batch() -> None:
+    make_queue()
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        enqueue.enqueue_batch("tested.do", [1])
+        assert len(_made()) == 1
+        raise ZeroDivisionError
+    assert _made() == []
+
+
+def test_whichever_face_makes_a_batch_there_is_one_entry_of_it() -> None:
+    make_queue()
+    file: dict[str, Any] = {"form": "jsonl", "handler": "tested.do", "queue": None, "idempotency_key": "file"}
+    sent = [submit.submit(stream=io.BytesIO(b"1\n"), actor="ann", source="page", **file) for _ in range(2)]
+    drain()
+    again.retry_batch(sent[0], "all", **WHO)
+    _recurring()
+    recurring.run_recurring(name="nightly", **WHO)
+    Recurring.objects.update(next_due_at=timezone.now() - timedelta(seconds=1))
+    recur.recur()
+    message = take_messages.Message("orders", 0, 0, None, b"{}", None)
+    reader: dict[str, Any] = {
+        "source": "kafka",
+        "handler": "tested.do",
+        "queue": "tested",
+        "envelope": lambda _message: "{}",
+    }
+    take_messages.take_messages(messages=[message], expected={}, **reader)
+    batches = list(Batch.objects.order_by("pk").values_list("pk", flat=True))
+    told = [(actor, source, action) for actor, source, action, *_ in _made()]
+    assert told == [
+        ("ann", "page", "enqueue batch"),
+        ("ann", "page", "retry whole batch"),
+        ("ann", "page", "run recurring"),
+        ("schedule", "system", "enqueue batch"),
+        ("system", "system", "enqueue batch"),
+    ]
+    assert len(batches) == len(told)
+
+
+def test_the_next_step_of_a_pipeline_is_made_by_the_system() -> None:
+    make_queue(keep_results=3_600)
+    first = enqueue.enqueue_batch("tested.do", [{"value": 1}], then="tested.do", created_by="ann")
+    drain()
+    made = Batch.objects.exclude(pk=first.pk).get()
+    assert _made()[1:] == [("ann", "system", "enqueue batch", f"batch {made.pk}", {"queue": "tested", "jobs": 1})]
 
 
 def test_what_beat_does_is_added_up_for_an_hour() -> None:

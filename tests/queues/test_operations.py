@@ -315,7 +315,7 @@ def test_an_operation_ends_with_its_outcome_in_the_audit() -> None:
     batch = enqueue_batch("tested.do", [{"die": 1}, {}])
     drain()
     do("retry", {"job_ids": jobs_of(batch)})
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.actor, entry.action, entry.target) == ("ann", "retry jobs", "2 jobs")
     assert entry.outcome["outcomes"] == {"retried": 1, "it has succeeded": 1}
     assert (entry.outcome["state"], entry.outcome["changed"], entry.outcome["jobs"]) == ("done", 1, 2)
@@ -333,7 +333,7 @@ def test_a_cancelled_operation_leaves_the_rest_alone(monkeypatch: pytest.MonkeyP
     assert advance_all() == 0
     operation.refresh_from_db()
     assert numbers(operation) == ("cancelled", 10, 4, 0)
-    assert AuditEntry.objects.get(action="delete jobs").outcome["by"] == "bob"
+    assert AuditEntry.deeds().get(action="delete jobs").outcome["by"] == "bob"
     assert undo(operation_id=operation.pk, actor="ann", source="api").total == 4
     assert_sound()
 
@@ -384,7 +384,7 @@ def test_refusals_write_nothing(action: str, selection: dict[str, Any], options:
     make_queue()
     with pytest.raises(OperationRefused, match=said):
         do(action, selection, **options)
-    assert (Operation.objects.count(), AuditEntry.objects.count(), OperationItem.objects.count()) == (0, 0, 0)
+    assert (Operation.objects.count(), AuditEntry.deeds().count(), OperationItem.objects.count()) == (0, 0, 0)
 
 
 def test_only_a_deletion_that_has_ended_is_undone() -> None:

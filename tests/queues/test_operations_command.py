@@ -40,7 +40,7 @@ def test_a_preview_counts_by_reason_and_writes_nothing() -> None:
     assert found.command == f"manage.py operate cancel --state pending --batch {waiting.pk}"
     found = preview(action="priority", selection={"queue": "tested"}, options={"priority": "normal"})
     assert found.command == "manage.py operate priority --to normal --queue tested"
-    assert (Operation.objects.count(), AuditEntry.objects.count()) == (0, 0)
+    assert (Operation.objects.count(), AuditEntry.deeds().count()) == (0, 0)
 
 
 @pytest.mark.parametrize("state", ["waiting", "scheduled", "retrying", "held", "pending"])
@@ -112,7 +112,7 @@ def test_the_command_tells_asks_and_does() -> None:
     assert Operation.objects.count() == 0
     done = command("operate", "retry", "--queue", "tested", "--reason", "disk is back", "--yes", "--json").document
     assert (done["state"], done["outcomes"]) == ("done", {"retried": 2})
-    assert AuditEntry.objects.get().reason == "disk is back"
+    assert AuditEntry.deeds().get().reason == "disk is back"
     assert command("operate", "priority", "--to", "high", *_named(first, 2), "--yes").code == 0
     assert Job.objects.get(pk=first).chunk.priority == 1
     gone = command("operate", "delete", "--state", "pending", "--queue", "tested", "--yes", "--json").document
