@@ -7,7 +7,7 @@ from monitoring.charts import WIDTH
 from queues.selectors.batch_chunks import Cell
 
 HEIGHT = 28
-WIDEST = 26.0
+WIDEST, NARROWEST = 26.0, 1.5
 # From the ground up; the last one that a cell has is where it leads.
 KINDS = ("succeeded", "cancelled", "trashed", "waiting", "running", "retrying", "dead")
 # What is there is seen, however little of it.
@@ -50,25 +50,32 @@ def draw(cells: Sequence[Cell]) -> Strip | None:
     """The strip; None where there is nothing."""
     if not cells:
         return None
-    step = min(WIDEST, WIDTH / len(cells))
-    wide = step - min(1.0, step * 0.2)
+    room = min(float(WIDTH), WIDEST * len(cells))
     paths: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    places, first = [], 1
-    for number, cell in enumerate(cells):
-        x = number * step
+    places, first, x = [], 1, 0.0
+    for cell, step in zip(cells, _widths(cells, room), strict=True):
+        wide = step - min(1.0, step * 0.2)
         for kind, y, high in _stack(cell):
             paths[kind].append(f"M{x:.1f} {y:.1f}h{wide:.2f}v{high:.1f}h{-wide:.2f}z")
         places.append(Place(round(x, 2), round(step, 2), _words(cell, first), _worst(cell)))
-        first += cell.chunks
+        first, x = first + cell.chunks, x + step
     layers = [Layer(kind, "".join(paths[kind]), sum(getattr(cell, kind) for cell in cells)) for kind in KINDS]
     return Strip(
         [layer for layer in layers if layer.path],
         places,
         sum(cell.chunks for cell in cells),
         max(cell.chunks for cell in cells),
-        round(step * len(cells), 1),
-        step < WIDEST,
+        round(room, 1),
+        room == WIDTH,
     )
+
+
+def _widths(cells: Sequence[Cell], room: float) -> list[float]:
+    """How wide each cell is: by its jobs, so that many small chunks do not look like much, and wide enough to see."""
+    jobs = [sum(getattr(cell, kind) for kind in KINDS) for cell in cells]
+    wanted = [max(NARROWEST, room * held / max(1, sum(jobs))) for held in jobs]
+    shrink = room / sum(wanted)
+    return [wide * shrink for wide in wanted]
 
 
 def _stack(cell: Cell) -> list[tuple[str, float, float]]:

@@ -54,7 +54,11 @@ def job_about(ask: Ask) -> Context:
     waits = None
     if job.state is JobState.WAITING:
         waits = snapshot.once(("standing", job.queue), lambda: standstill.explain(name=job.queue, now=snapshot.now))
-    return {"job": job, "waits": waits, "deeds": explained(job.state, archived=job.archived)}
+    reasons: dict[str, list[str]] = {}
+    for deed in explained(job.state, archived=job.archived):
+        if deed.why_not:
+            reasons.setdefault(deed.why_not, []).append(deed.verb)
+    return {"job": job, "waits": waits, "reasons": reasons}
 
 
 def _job(ask: Ask) -> job_detail.JobDetail:

@@ -174,7 +174,8 @@ def test_an_archived_job_is_at_the_same_address(operator: Client) -> None:
     assert "ran, and succeeded" in shown
     assert "moved to the archive" in shown
     assert f"/archive/restore/?job={job}" in shown
-    assert shown.count("not possible: it is in the archive: restore it first") == 5
+    assert named_impossible(shown) == {"Retry", "Cancel", "Delete", "Priority", "Move"}
+    assert shown.count("not possible: it is in the archive: restore it first") == 1
     assert '"n"' in unescape(page(operator, f"/jobs/{job}/"))
     restore(job_ids=[job], actor="maria", source="api", reason="again")
     assert "restored from the archive by maria: again" in page(operator, f"/jobs/{job}/")
@@ -202,6 +203,12 @@ def test_the_next_and_the_previous_job_are_those_of_the_list(operator: Client) -
     assert f'href="/jobs/?batch={batch.pk}#job-{ids[2]}"' in last
 
 
+def named_impossible(shown: str) -> set[str]:
+    """The actions of which a page says that they are not possible, those with one reason together."""
+    rows = re.findall(r'<div class="not-possible"><dt>([^<]+)</dt>', shown)
+    return {verb for row in rows for verb in row.split(", ")}
+
+
 @pytest.mark.parametrize(
     ("state", "possible"),
     [
@@ -217,7 +224,7 @@ def test_what_is_not_possible_says_why(operator: Client, state: JobState, possib
     shown = page(operator, f"/jobs/{job}/")
     for action in ("retry", "cancel", "delete", "restore", "priority", "queue"):
         assert (f'id="{action}"' in shown) is (action in possible), action
-    assert shown.count("not possible: ") == 6 - len(possible)
+    assert len(named_impossible(shown)) == 6 - len(possible)
     assert ("not possible: it is not in the trash" in shown) is True
 
 
