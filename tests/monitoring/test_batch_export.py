@@ -27,7 +27,7 @@ def test_results_that_are_not_kept_are_not_offered(viewer: Client) -> None:
     for form in ("csv", "jsonl"):
         answer = viewer.get(f"/batches/{batch.pk}/export/results.{form}")
         assert answer.status_code == 404
-        assert f"queue tested keeps no results: there are none of batch {batch.pk}" in answer.content.decode()
+        assert f"Queue tested keeps no results: there are none of batch {batch.pk}" in answer.content.decode()
 
 
 def test_results_that_are_left_can_be_had_when_the_queue_keeps_none_any_more(viewer: Client) -> None:

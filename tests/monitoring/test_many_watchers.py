@@ -166,12 +166,12 @@ async def cost_of_a_second(web: Web, pages: list[Page]) -> float:
 
 
 def stall(web: Web) -> socket.socket:
-    """A page that is opened and then takes nothing any more."""
+    """A page with the list of queues that is opened and then takes nothing any more."""
     line = socket.socket()
     line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
     line.connect(("127.0.0.1", web.port))
     line.sendall(
-        f"GET {OVERVIEW} HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {ORIGIN}\r\nCookie: {web.cookies[-1]}\r\n"
+        f"GET {OVERVIEW}&queue-list= HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {ORIGIN}\r\nCookie: {web.cookies[-1]}\r\n"
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
     )
