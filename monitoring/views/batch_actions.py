@@ -195,11 +195,11 @@ def _clone(batch_id: int, who: Mapping[str, Any]) -> Done:
 
 
 def _ask_delete(line: BatchLine) -> Question:
-    parts = " and its parts" if line.row.is_parent else ""
+    parts = ", its parts" if line.row.is_parent else ""
     effect = (
-        f"The batch{parts} with all {line.row.total:,} jobs goes to the trash for {duration(trash.kept())} and can be "
-        "restored from there, whole. Its dead letters stay in their list so long. Then everything of it is removed: "
-        "jobs, tries, results, dead letters and archived rows."
+        f"The batch{parts} and all {line.row.total:,} jobs go to the trash for {duration(trash.kept())} and can be "
+        "restored from there, whole. Until then its dead letters stay in their list. After that everything of it is "
+        "removed: jobs, tries, results, dead letters and archived rows."
     )
     return Question(f"Delete {_name(line)}?", "Delete the batch", effect, count=line.row.total, dangerous=True)
 

@@ -179,7 +179,7 @@ def test_a_batch_is_deleted_once_it_has_ended(operator: Client) -> None:
     assert "cancel it first" in operator.get(where, follow=True).content.decode()
     operator.post(reverse("batch-cancel", args=[batch.pk]))
     asked = operator.get(where).content.decode()
-    assert "all 2 jobs goes to the trash for 3 d 00 h" in asked
+    assert "all 2 jobs go to the trash for 3 d 00 h" in asked
     assert f"manage.py operate delete_batches --batches {batch.pk}</pre>" in asked
     assert operator.post(where, {"reason": "wrong file"})["Location"] == f"/batches/{batch.pk}/"
     assert set(Operation.objects.exclude(action="cancel_batches").values_list("action", "reason")) == {
