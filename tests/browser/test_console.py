@@ -304,5 +304,5 @@ def test_the_admin_works_under_the_policy(visit: Come) -> None:
     window.page.get_by_label("Reason").fill("no longer wanted")
     window.page.get_by_role("button", name="Cancel 1 batch").click()
     expect(window.page.locator(".messagelist")).to_contain_text("1 of 1 done")
-    assert AuditEntry.objects.get(action="cancel batches").reason == "no longer wanted"
+    assert AuditEntry.objects.get(action="cancel batch").reason == "no longer wanted"
     assert [text for text in window.complaints if "policy" in text.lower()] == []

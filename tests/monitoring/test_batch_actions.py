@@ -31,13 +31,13 @@ def test_the_notice_of_a_deletion_undoes_it(operator: Client) -> None:
     assert f"Batch {batch.pk} is deleted. It can be restored for 3 d 00 h." in told
     assert f'<form method="post" action="/operations/{operation.pk}/undo/">' in told
     assert in_trash(batch.pk)
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.action, entry.target, entry.reason) == ("delete batch", f"batch {batch.pk}", "oops")
     assert entry.outcome["bulk"] == operation.pk
     undone = operator.post(reverse("operation-undo", args=[operation.pk]), follow=True).content.decode()
     assert "1 restored." in undone
     assert in_trash(batch.pk) is None and Batch.objects.get().state == "partial"
-    assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True)) == ["delete batch", "restore batch"]
+    assert list(AuditEntry.deeds().order_by("pk").values_list("action", flat=True)) == ["delete batch", "restore batch"]
 
 
 def test_a_deletion_that_is_not_possible_is_no_operation(operator: Client) -> None:
@@ -62,7 +62,7 @@ def test_a_cancellation_is_an_operation_with_one_entry(operator: Client) -> None
     assert (operation.action, operation.state, operation.outcomes) == ("cancel_batches", "done", {"cancelled": 1})
     assert "The batch is cancelled: 3 waiting jobs will not run." in told
     assert f'<a href="/operations/{operation.pk}/">Operation {operation.pk}</a>' in told
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.action, entry.target, entry.actor) == ("cancel batch", f"batch {batch.pk}", "operator")
     assert (entry.reason, entry.outcome) == (
         "wrong list",
@@ -75,12 +75,12 @@ def test_a_cancellation_survives_the_request(operator: Client, monkeypatch: pyte
     monkeypatch.setattr(operate, "AT_ONCE", 0)
     batch = waiting_batch(3)
     told = operator.post(reverse("batch-cancel", args=[batch.pk]), {"reason": "later"}, follow=True).content.decode()
-    assert "1 is being cancelled in the background." in told
+    assert "1 batch is being cancelled in the background." in told
     assert Batch.objects.get().state == "running"
     while operate.advance_all():
         pass
     assert Batch.objects.get().state == "cancelled"
-    assert AuditEntry.objects.get().reason == "later"
+    assert AuditEntry.deeds().get().reason == "later"
 
 
 def test_what_never_ran_has_neither_rate_nor_duration(operator: Client) -> None:

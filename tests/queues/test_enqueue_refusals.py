@@ -216,8 +216,9 @@ def test_a_bad_item_added_to_an_open_batch() -> None:
         with pytest.raises(EnqueueError, match="at least one job"):
             add_jobs(batch, [])
     finally:
-        from queues.models import Batch, Chunk, Job
+        from queues.models import AuditEntry, Batch, Chunk, Job
 
+        AuditEntry.objects.filter(target=f"batch {batch.pk}").delete()
         Job.objects.filter(batch=batch).delete()
         Chunk.objects.filter(batch=batch).delete()
         Batch.objects.filter(pk=batch.pk).delete()

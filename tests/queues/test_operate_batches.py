@@ -279,7 +279,7 @@ def test_one_batch_alone_has_one_entry() -> None:
     make_queue()
     batch = waiting()
     operation = do("pause", batch, reason="prices")
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.deeds().get()
     assert (entry.action, entry.reason, entry.outcome["bulk"]) == ("pause batch", "prices", operation.pk)
     assert operation.audit_id is None
 
