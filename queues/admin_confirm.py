@@ -11,14 +11,17 @@ from typing import Any, Protocol
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
+from django.core.signing import BadSignature, Signer
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from queues.domain.confirming import LONGEST_REASON, TYPED_ABOVE, mistyped
 from queues.domain.text import clean
+from queues.selectors.clock import database_now
 from queues.services.selection import OperationRefused
 
+SEALED = Signer(salt="queues.admin_confirm")
 # Of those that are meant, the first are named; and as many commands are shown, where each takes one.
 NAMED = 10
 
@@ -66,7 +69,9 @@ class Deed(Protocol):
 
     def ask(self, rows: "QuerySet[Any]", keys: list[Any], to: str) -> Question: ...
 
-    def do(self, rows: "QuerySet[Any]", keys: list[Any], to: str, who: Mapping[str, str]) -> list[Notice]: ...
+    def do(
+        self, rows: "QuerySet[Any]", keys: list[Any], to: str, asked_at: str, who: Mapping[str, str]
+    ) -> list[Notice]: ...
 
 
 def asked(name: str, words: str, deed: Deed, *, right: str = "operate") -> Act:
@@ -104,7 +109,7 @@ def _answer(
     if "confirmed" in request.POST and question.count:
         error = _flaw(request, question, to)
         if not error:
-            for level, text in deed.do(rows, keys, to, _who(request)):
+            for level, text in deed.do(rows, keys, to, _asked_at(request), _who(request)):
                 page.message_user(request, text, level)
             return None
     context = {
@@ -116,6 +121,7 @@ def _answer(
         "action": name,
         "checkbox": ACTION_CHECKBOX_NAME,
         "keys": keys,
+        "asked_at": SEALED.sign(database_now().isoformat()),
         "to": to,
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         "longest": LONGEST_REASON,
@@ -144,6 +150,14 @@ def _flaw(request: HttpRequest, question: Question, to: str) -> str:
         return f"Choose the new {question.choice_name}."
     given = {name: request.POST.get(name, "") for name in ("typed", "shown")}
     return mistyped(question.jobs, **given) if question.typed else ""
+
+
+def _asked_at(request: HttpRequest) -> str:
+    """When it was asked, as ISO text: what happens later was not meant. One question has one such time."""
+    try:
+        return SEALED.unsign(request.POST.get("asked_at", ""))
+    except BadSignature:
+        raise OperationRefused("what was confirmed is not what was asked here") from None
 
 
 def _who(request: HttpRequest) -> dict[str, str]:

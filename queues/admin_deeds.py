@@ -51,11 +51,14 @@ class OfJobs:
             dangerous=deed.dangerous,
         )
 
-    def do(self, rows: "QuerySet[Any]", keys: list[Any], to: str, who: Mapping[str, str]) -> list[Notice]:
+    def do(
+        self, rows: "QuerySet[Any]", keys: list[Any], to: str, asked_at: str, who: Mapping[str, str]
+    ) -> list[Notice]:
         """Begin the operation, and say how far it has come."""
         option = DEEDS[self.action].option
         options = {option: to} if option else {}
-        return [_told(operate.start(action=self.action.value, selection={"job_ids": keys}, options=options, **who))]
+        selection = {"job_ids": keys, "until": asked_at}
+        return [_told(operate.start(action=self.action.value, selection=selection, options=options, **who))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,11 @@ class OfBatches:
             dangerous=deed.dangerous,
         )
 
-    def do(self, rows: "QuerySet[Any]", keys: list[Any], to: str, who: Mapping[str, str]) -> list[Notice]:
+    def do(
+        self, rows: "QuerySet[Any]", keys: list[Any], to: str, asked_at: str, who: Mapping[str, str]
+    ) -> list[Notice]:
         """Begin the operation, and say how far it has come."""
-        return [_told(operate_batches.start(action=self.action.value, batches=keys, **who))]
+        return [_told(operate_batches.start(action=self.action.value, batches=keys, until=asked_at, **who))]
 
 
 def _nothing(row: Any) -> str:
@@ -98,7 +103,8 @@ class OfEach:
 
     `label` is the attribute by which a person knows it, also on the command line. `why_not` says what stands against it
     before anybody asks the service, whose `refused` say it then. `said` is what came of one, where that is more than
-    `past`; `jobs` the attribute with the number of its jobs.
+    `past`; `jobs` the attribute with the number of its jobs; `once` the argument for a key, by which an answer that
+    is sent twice makes nothing twice.
     """
 
     verb: str
@@ -116,6 +122,7 @@ class OfEach:
     said: Callable[[Any], str] | None = None
     jobs: str = ""
     dangerous: bool = False
+    once: str = ""
     most: int = MOST_EACH
 
     def ask(self, rows: "QuerySet[Any]", keys: list[Any], to: str) -> Question:
@@ -138,7 +145,9 @@ class OfEach:
             dangerous=self.dangerous,
         )
 
-    def do(self, rows: "QuerySet[Any]", keys: list[Any], to: str, who: Mapping[str, str]) -> list[Notice]:
+    def do(
+        self, rows: "QuerySet[Any]", keys: list[Any], to: str, asked_at: str, who: Mapping[str, str]
+    ) -> list[Notice]:
         """One after the other; what one of them refuses does not keep it from the others."""
         notices, done = [], 0
         for row in rows.order_by("pk"):
@@ -146,7 +155,8 @@ class OfEach:
                 continue
             known = f"{self.thing.capitalize()} {getattr(row, self.label)}"
             try:
-                made = self.call(**{self.argument: getattr(row, self.value)}, **who)
+                once = {self.once: f"{self.verb} {getattr(row, self.label)}, asked {asked_at}"} if self.once else {}
+                made = self.call(**{self.argument: getattr(row, self.value)}, **once, **who)
             except self.refused as error:
                 notices.append((messages.WARNING, f"{known}: {error}"))
                 continue

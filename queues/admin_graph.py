@@ -47,6 +47,7 @@ _ANEW = OfEach(
     why_not=lambda batch: "" if batch.sealed_at else "it is still open",
     said=lambda made: f"its {made.total:,} jobs are batch {made.pk}",
     jobs="total",
+    once="idempotency_key",
     most=MOST_ANEW,
 )
 _FOR_GOOD = OfEach(

@@ -48,6 +48,7 @@ _RUN = _of_schedules(
     call=recurring.run_recurring,
     command="recurring run {}",
     said=lambda batch: f"batch {batch.pk} with {batch.total:,} jobs",
+    once="idempotency_key",
     most=RUN_AT_ONCE,
 )
 

@@ -192,8 +192,16 @@ def in_transaction() -> bool:
 
 
 def on_commit(work: Callable[[], object]) -> None:
-    """Do `work` when the caller's transaction has been committed, or now when there is none."""
-    transaction.on_commit(work, using=alias(), robust=True)
+    """Do `work` when the caller's transaction has been committed, or now when there is none.
+
+    After a commit it never raises: its error is logged, and what else waits for the commit is done.
+    """
+
+    def later() -> None:
+        # A function of its own: Django names what has failed by a name that a partial does not have.
+        work()
+
+    transaction.on_commit(later, using=alias(), robust=True)
 
 
 def never_compile(*, connection: Any, **_: Any) -> None:

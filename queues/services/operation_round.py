@@ -142,7 +142,11 @@ class Round:
         batch = self.batches.get(chunk.batch_id) if chunk.batch_id else None
         if chunk.batch_id and batch is None:
             return NO_BATCH
-        if batch and batch.state == BatchState.RUNNING and batch.stop_reason and self.action in ADDING:
+        whole = self.batches.get(batch.parent_id) if batch and batch.parent_id else None
+        # A part may have ended while its parent still stops.
+        if self.action in ADDING and any(
+            one.state == BatchState.RUNNING and one.stop_reason for one in (batch, whole) if one
+        ):
             return STOPPING
         options = self.operation.options
         if self.action is Action.PRIORITY and chunk.priority == options["priority"]:

@@ -129,4 +129,6 @@ def _counted(rows: "QuerySet[Any]", action: Action) -> tuple[int, dict[str, int]
 def _stopping() -> list[int]:
     """Batches that take no work back."""
     stopping = Batch.objects.filter(state=BatchState.RUNNING).exclude(stop_reason="")
-    return list(stopping.values_list("pk", flat=True)[:FLAWED])
+    found = list(stopping.values_list("pk", flat=True)[:FLAWED])
+    # With their parts, of which some may have ended.
+    return found + list(Batch.objects.filter(parent__in=found).values_list("pk", flat=True)[:FLAWED]) if found else []

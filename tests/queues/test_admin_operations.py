@@ -10,10 +10,11 @@ from django.test import Client
 
 from queues import admin_confirm
 from queues.domain.states import Priority
-from queues.models import AuditEntry, Batch, Job, Operation, TrashedJob
+from queues.models import AuditEntry, Batch, DeadLetter, Job, Operation, TrashedJob
 from queues.selectors.batch_trash import in_trash
 from queues.services import operate
 from queues.services.enqueue import enqueue_batch
+from queues.services.recurring import recurring
 from tests.checker import assert_sound
 from tests.queues.admin_asking import act, ask, fields_of, said
 from tests.queues.test_admin import _act, _staff, boss, rows
@@ -245,3 +246,35 @@ def test_the_actions_that_ask_nothing_change_nothing() -> None:
         if not callable(action)
     }
     assert plain == {"test"}, "a test event is sent, and nothing of ours is changed by it"
+
+
+def test_what_has_died_after_the_question_is_not_retried(boss: Client) -> None:
+    make_queue(max_attempts=1)
+    batch = enqueue_batch("tested.do", [{"die": 1}] * 2)
+    drain()
+    letters = list(DeadLetter.objects.values_list("pk", flat=True))
+    page, whole = "/admin/queues/deadletter/", "/admin/queues/batch/"
+    asked = fields_of(ask(boss, page, "retry", letters)), fields_of(ask(boss, whole, "retry_dead", [batch.pk]))
+    act(boss, page, "retry", letters)
+    drain()
+    boss.post(page, asked[0])
+    boss.post(whole, asked[1])
+    retries = Operation.objects.filter(action__in=("retry", "retry_dead")).order_by("pk")
+    assert retries[0].outcomes == {"retried": 2}
+    assert sum(operation.changed for operation in retries[1:]) == 0
+    assert set(DeadLetter.objects.values_list("attempts", flat=True)) == {2}
+    boss.post(page, {**asked[0], "asked_at": "2030-01-01T00:00:00+00:00"})
+    assert set(DeadLetter.objects.values_list("attempts", flat=True)) == {2}
+
+
+def test_an_answer_that_is_sent_twice_makes_one_batch(boss: Client) -> None:
+    make_queue()
+    batch, _ = _batch(2)
+    drain()
+    again = fields_of(ask(boss, "/admin/queues/batch/", "retry_all", [batch.pk]))
+    schedule = recurring("nightly", "tested.do", [{"n": 1}], every=3_600)
+    once = fields_of(ask(boss, "/admin/queues/recurring/", "run", [schedule.pk]))
+    for _ in range(2):
+        boss.post("/admin/queues/batch/", again)
+        boss.post("/admin/queues/recurring/", once)
+    assert Batch.objects.count() == 3

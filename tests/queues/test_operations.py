@@ -8,13 +8,14 @@ from django.utils import timezone
 
 from queues.domain.states import Priority
 from queues.models import AuditEntry, Batch, Chunk, DeadLetter, Job, JobKey, Operation, OperationItem, TrashedJob
-from queues.services import operate
+from queues.services import finish, operate
 from queues.services.archive import archive
 from queues.services.cancel import cancel_batch
 from queues.services.delete import delete_batch
 from queues.services.enqueue import enqueue, enqueue_batch
 from queues.services.operate import OperationRefused, advance, advance_all, cancel_operation, start, undo
 from queues.services.operation_round import Round
+from queues.services.preview import preview
 from tests.checker import assert_sound
 from tests.queues.working import drain, leased, make_queue
 
@@ -425,4 +426,19 @@ def test_who_asked_before_a_job_died_again_does_not_retry_that_death(monkeypatch
     assert first.outcomes == {"retried": 3}
     assert second.outcomes == {"it has died again since it was asked for": 3}
     assert set(DeadLetter.objects.values_list("attempts", flat=True)) == {2}
+    assert_sound()
+
+
+def test_an_ended_part_of_a_batch_that_stops_takes_no_work_back() -> None:
+    make_queue(max_attempts=1, chunk_size=5_000)
+    parent = enqueue_batch("tested.do", ({} for _ in range(10_001)), split=True)
+    first, last = parent.parts.order_by("part")
+    with leased(want=1):
+        cancel_batch(batch_id=parent.pk, actor="ann", source="api")
+        assert list(Batch.objects.order_by("pk").values_list("state", flat=True)) == ["running", "running", "cancelled"]
+        selection = {"state": "cancelled", "batch": last.pk}
+        assert preview(action="retry", selection=selection).eligible == 0
+        assert do("retry", selection).outcomes == {"its batch is stopping": 1}
+    finish.finish(batches=[first.pk, parent.pk])
+    assert set(Batch.objects.values_list("state", flat=True)) == {"cancelled"}
     assert_sound()
