@@ -143,7 +143,7 @@ def activity_news(ask: Ask) -> Context:
 
 def register() -> None:
     """Make the panel known."""
-    panels.add(Panel("activity-news", activity_news, about="activity", every=3), activity=canonical)
+    panels.add(Panel("activity-news", activity_news, about="activity", every=2), activity=canonical)
 
 
 def _micros(place: timeline.Place) -> int:

@@ -197,14 +197,14 @@ def register() -> None:
     """Make the panels known."""
     panels.add(
         Panel("batch-progress", batch_progress, about="batch"),
-        Panel("batch-why", batch_why, about="batch", every=3),
+        Panel("batch-why", batch_why, about="batch", every=2),
         Panel("batch-actions", batch_actions, about="batch"),
-        Panel("batch-causes", batch_causes, about="batch", every=3),
+        Panel("batch-causes", batch_causes, about="batch", every=2),
         Panel("batch-parts", batch_parts, about="batch", every=2),
         Panel("batch-burnup", batch_burnup, about="batch", every=3),
         Panel("batch-runs", batch_runs, about="batch", every=4),
-        Panel("batch-graph", batch_graph, about="batch", every=4),
-        Panel("batch-news", batch_news, about="batches", every=3),
+        Panel("batch-graph", batch_graph, about="batch", every=2),
+        Panel("batch-news", batch_news, about="batches", every=2),
         batches=batch_filters.canonical,
     )
 

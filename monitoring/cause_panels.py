@@ -61,10 +61,10 @@ def cause(snapshot: Snapshot, subject: str) -> causes.CauseLine | None:
 def register() -> None:
     """Make them known."""
     panels.add(
-        Panel("causes", all_causes, about="filter", every=4),
-        Panel("letter-causes", letter_causes, about="filter", every=4),
-        Panel("cause-actions", one_cause, about="cause", every=4),
-        Panel("cause-facts", one_cause, about="cause", every=4),
+        Panel("causes", all_causes, about="filter", every=2),
+        Panel("letter-causes", letter_causes, about="filter", every=2),
+        Panel("cause-actions", one_cause, about="cause", every=2),
+        Panel("cause-facts", one_cause, about="cause", every=2),
         Panel("cause-trend", one_cause, about="cause", every=4),
         cause=_of_one,
     )

@@ -45,4 +45,4 @@ def known(subject: str, places: Sequence[job_lists.Place]) -> Snapshot:
 
 def register() -> None:
     """Add the panel."""
-    panels.add(Panel("job-news", job_news, about="jobs", every=3), jobs=job_filters.canonical)
+    panels.add(Panel("job-news", job_news, about="jobs", every=2), jobs=job_filters.canonical)

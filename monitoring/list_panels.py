@@ -96,7 +96,7 @@ def register() -> None:
     """Make them known."""
     panels.add(
         Panel("batch-tabs", batch_tabs, about="batches", every=2),
-        Panel("run-news", run_news, about="runs", every=3),
+        Panel("run-news", run_news, about="runs", every=2),
         Panel("queue-next", queue_next, about="queue", every=2),
         rows.panel("batch", batch_rows),
         rows.panel("run", run_rows),

@@ -119,7 +119,7 @@ PANELS = {
         Panel("queues", queue_table),
         Panel("in-progress", in_progress),
         Panel("dead-summary", dead_summary),
-        Panel("dead-news", dead_news, about="filter", every=3),
+        Panel("dead-news", dead_news, about="filter", every=2),
     )
 }
 

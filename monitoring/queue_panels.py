@@ -216,7 +216,7 @@ def register() -> None:
     panels.add(
         Panel("queue-list", queue_list, about="queue_list", every=2),
         Panel("queue-now", queue_now, about="queue", every=2),
-        Panel("queue-backlog", queue_backlog, about="queue", every=3),
+        Panel("queue-backlog", queue_backlog, about="queue", every=2),
         Panel("queue-flow", queue_flow, about="queue_window", every=10),
         Panel("queue-sizes", queue_sizes, about="queue", every=5),
         queue=_queue_name,
